@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# Makes this machine ready for `make`: checks every toolchain at once, lets apt install what it can,
+# fetches the pinned parts of the local stack into a cache that all clones share, and links them
+# into .stack/cache. Repeating it is cheap; runs side by side wait for each other.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+project=$(cd "$here/../.." && pwd)
+cache=${TRIBUTARY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tributary}
+
+kafka=4.3.1 log4j=2.25.5 apicurio=3.0.9 govmomi=v0.46.3
+
+say() { printf 'setup: %s\n' "$*"; }
+
+# --- What must be on the machine -----------------------------------------------------------------
+
+toolchains=() packages=()
+
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+first_version() { grep -oE '[0-9]+(\.[0-9]+)+|[0-9]+' | head -n 1; }
+
+# toolchain NAME NEEDED REMEDY VERSION-COMMAND...: apt has it too old or not at all.
+toolchain() {
+  local name=$1 needed=$2 remedy=$3 found
+  shift 3
+  found=$({ "$@" 2>/dev/null || true; } | first_version || true)
+  at_least "${found:-0}" "$needed" ||
+    toolchains+=("$name >= $needed (found: ${found:-none}): $remedy")
+}
+
+# package NAME CHECK...: apt has it.
+package() {
+  local name=$1
+  shift
+  "$@" >/dev/null 2>&1 || packages+=("$name")
+}
+
+java_17() { at_least "$(java -version 2>&1 | first_version)" 17; }
+python_with_venv() { python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))'; }
+postgres_15() { [ -n "$(postgres_folder)" ]; }
+
+# The folder of the newest PostgreSQL server, 15 or later; nothing where there is none.
+postgres_folder() {
+  local folder
+  for folder in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) \
+    "$(pg_config --bindir 2>/dev/null)" "$(dirname "$(command -v postgres)")"; do
+    [ -x "$folder/initdb" ] && at_least "$("$folder/postgres" --version | first_version)" 15 &&
+      echo "$folder" && return
+  done
+}
+
+check_machine() {
+  toolchains=() packages=()
+  cd "$project" # rust-toolchain.toml decides which Rust answers
+  toolchain rustc 1.94 'install rustup from https://rustup.rs' rustc --version
+  toolchain cargo 1.94 'install rustup from https://rustup.rs' cargo --version
+  toolchain go 1.22 'unpack a release of https://go.dev/dl and put its bin folder on PATH' go version
+  package default-jre-headless java_17
+  package maven command -v mvn
+  package python3-venv python_with_venv
+  package build-essential eval 'command -v cc && command -v c++ && command -v make'
+  package pkg-config command -v pkg-config
+  package libssl-dev pkg-config --exists openssl
+  package zlib1g-dev pkg-config --exists zlib
+  package openssl command -v openssl
+  package xz-utils command -v xz
+  package util-linux eval 'command -v flock && command -v setpriv'
+  package postgresql postgres_15
+}
+
+# Debian starts a server of its own with the package; this stack has its own, so none is wanted.
+install_packages() {
+  export DEBIAN_FRONTEND=noninteractive
+  local settings=/etc/postgresql-common/createcluster.conf
+  apt-get -qq update
+  if [[ " ${packages[*]} " == *' postgresql '* ]]; then
+    apt-get -qq install -y --no-install-recommends postgresql-common
+    sed -i 's/^#create_main_cluster = true/create_main_cluster = false/' "$settings"
+  fi
+  apt-get -qq install -y --no-install-recommends "${packages[@]}"
+}
+
+refuse() {
+  say 'this machine lacks:'
+  [ ${#toolchains[@]} = 0 ] || printf '  %s\n' "${toolchains[@]}"
+  [ ${#packages[@]} = 0 ] || printf '  packages: run: sudo apt-get install -y %s\n' "${packages[*]}"
+  exit 1
+}
+
+prepare_machine() {
+  check_machine
+  [ ${#toolchains[@]} = 0 ] || refuse
+  [ ${#packages[@]} = 0 ] && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || refuse
+  say "apt-get installs ${packages[*]}"
+  install_packages >"$cache/apt.log" 2>&1 || say "apt-get failed, see $cache/apt.log"
+  check_machine
+  [ ${#packages[@]} = 0 ] || refuse
+}
+
+# --- What is fetched -----------------------------------------------------------------------------
+
+maven() { mvn -B -q -C "org.apache.maven.plugins:maven-dependency-plugin:$1" "${@:2}"; }
+
+build_kafka() {
+  maven 3.8.1:copy-dependencies -f "$here/config/kafka.pom.xml" -Dkafka.version=$kafka \
+    -Dlog4j.version=$log4j -DincludeScope=runtime -DoutputDirectory="$1"
+}
+# Plugin 2.8, because later ones insist on the registry's parent POM, which is not published.
+build_registry() {
+  maven 2.8:unpack -DoutputDirectory="$1" \
+    -Dartifact=io.apicurio:apicurio-registry-app:$apicurio:tar.gz:all
+}
+build_vcenter() {
+  local module=github.com/vmware/govmomi
+  GOBIN=$1 CGO_ENABLED=0 GOFLAGS=-buildvcs=false \
+    go install -ldflags '-s -w' $module/vcsim@$govmomi $module/govc@$govmomi
+}
+build_python() {
+  python3 -m venv --copies "$1" && "$1/bin/python" -m pip install -q -r "$here/config/python.txt"
+}
+
+# part LINK FOLDER BUILDER REMEDY: built in a temporary folder and renamed, so never half there.
+part() {
+  local link=$1 folder=$cache/$2 started=$SECONDS work
+  if [ ! -d "$folder" ]; then
+    say "fetching $2"
+    work=$(mktemp -d "$cache/fetching-XXXXXX")
+    if ! "$3" "$work" >"$folder.log" 2>&1; then
+      tail -n 15 "$folder.log" | sed 's/^/  /'
+      say "$2 could not be fetched: $4; the whole log: $folder.log"
+      rm -rf "$work"
+      return 1
+    fi
+    chmod 755 "$work"
+    mv -T "$work" "$folder"
+    say "$2 is there after $((SECONDS - started)) s"
+  fi
+  link "$folder" "$link"
+}
+
+link() {
+  local place=$project/.stack/cache/$2
+  [ "$(readlink "$place" || true)" = "$1" ] && return
+  ln -sfn "$1" "$place.new" && mv -T "$place.new" "$place"
+}
+
+# Maven's local repository is not safe for two at a time: its two parts are fetched one by one.
+maven_parts() {
+  local remedy='is the Maven repository reachable? a proxy or mirror goes into ~/.m2/settings.xml'
+  part kafka "kafka-$kafka" build_kafka "$remedy" &&
+    part registry "apicurio-$apicurio" build_registry "$remedy"
+}
+
+fetch_parts() {
+  local python failed=0 job
+  python=python-$(cksum <"$here/config/python.txt" | cut -d ' ' -f 1)
+  rm -rf "$cache"/fetching-*
+  maven_parts &
+  part vcenter "govmomi-$govmomi" build_vcenter 'is the Go module proxy reachable? see go env GOPROXY' &
+  part python "$python" build_python 'is the Python package index reachable? see pip config list' &
+  for job in $(jobs -p); do wait "$job" || failed=1; done
+  link "$(postgres_folder)" postgres
+  return $failed
+}
+
+mkdir -p "$cache" "$project/.stack/cache"
+exec 9>"$cache/lock"
+flock -n 9 || { say 'waiting for another set-up to end' && flock 9; }
+prepare_machine
+fetch_parts
+say "everything is there (cache: $cache)"
