@@ -149,9 +149,8 @@ macro_rules! contract_record {
             const SUBJECT: &'static str = $subject;
 
             fn schema() -> &'static Schema {
-                static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
-                    Schema::parse_str(<$record>::json()).expect("a valid schema")
-                });
+                static SCHEMA: LazyLock<Schema> =
+                    LazyLock::new(|| Schema::parse_str(<$record>::json()).expect("a valid schema"));
                 &SCHEMA
             }
 
@@ -205,7 +204,12 @@ mod tests {
     #[test]
     fn records_survive_their_avro_form() {
         let (source, entity_type) = ("vc1".to_owned(), "host".to_owned());
-        round_trip(&Delete { source: source.clone(), entity_type, native_id: "h".into(), version: 7 });
+        round_trip(&Delete {
+            source: source.clone(),
+            entity_type,
+            native_id: "h".into(),
+            version: 7,
+        });
         round_trip(&Extent {
             source: source.clone(),
             entity_type: None,

@@ -133,7 +133,9 @@ impl<V: Clone> Row<V> {
     pub fn apply(&mut self, version: Version, change: &Change<'_, V>, cover: Version) {
         match change {
             Change::Delete => self.die(version, cover),
-            Change::Whole { attributes, values } => self.whole(version, (attributes, values), cover),
+            Change::Whole { attributes, values } => {
+                self.whole(version, (attributes, values), cover)
+            }
             Change::Partial { values } => {
                 if version >= self.floor_under(cover) {
                     for (index, value) in *values {

@@ -150,7 +150,9 @@ pub enum SchemaError {
         reason: InvalidName,
     },
     /// A name that our own columns have.
-    #[error("record {record}: attribute {attribute:?} is the name of a column of Tributary; rename it")]
+    #[error(
+        "record {record}: attribute {attribute:?} is the name of a column of Tributary; rename it"
+    )]
     Reserved {
         /// The record's full name.
         record: String,
@@ -158,7 +160,9 @@ pub enum SchemaError {
         attribute: String,
     },
     /// A union that is not null and one type.
-    #[error("record {record}: attribute {attribute:?} is a union of several types; only [\"null\", T] has a column")]
+    #[error(
+        "record {record}: attribute {attribute:?} is a union of several types; only [\"null\", T] has a column"
+    )]
     Union {
         /// The record's full name.
         record: String,
@@ -262,9 +266,7 @@ fn check_envelope(record: &str, schema: &RecordSchema) -> Result<(), SchemaError
     let rules: [(&'static str, &'static str, fn(&Schema) -> bool); 4] = [
         ("source", "a string", |s| *s == Schema::String),
         ("native_id", "a string", |s| *s == Schema::String),
-        ("version", "a long", |s| {
-            matches!(s, Schema::Long | Schema::TimestampMicros)
-        }),
+        ("version", "a long", |s| matches!(s, Schema::Long | Schema::TimestampMicros)),
         ("update_mask", "[\"null\", {\"type\": \"array\", \"items\": \"string\"}]", |s| {
             matches!(s, Schema::Union(_))
                 && non_null(s).is_some_and(|s| ColumnType::of(s) == ColumnType::TextArray)

@@ -1,0 +1,132 @@
+//! The records of one entity type that are applied together, as columns.
+
+use crate::column::Column;
+use crate::fold::Cell;
+use records::model::{AttributeIndex, AttributeSet, Change};
+use records::{AttributeName, ColumnType, NativeId, SourceName, TypeName, Version};
+use std::sync::Arc;
+
+/// A table's attributes in the order of its columns: an attribute's place is its index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The entity type, also the table's name.
+    pub entity_type: TypeName,
+    /// Names and types of the attributes' columns.
+    pub attributes: Vec<(AttributeName, ColumnType)>,
+}
+
+impl Layout {
+    /// The place of an attribute.
+    #[must_use]
+    pub fn index_of(&self, name: &str) -> Option<AttributeIndex> {
+        self.attributes.iter().position(|(attribute, _)| attribute.as_str() == name)
+    }
+}
+
+/// What a record does to its object.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Every attribute of the writer's schema; its cells begin at this place.
+    Whole(Arc<AttributeSet>, usize),
+    /// The attributes of the mask; its cells are from here to there.
+    Partial(usize, usize),
+    /// The object is gone.
+    Delete,
+}
+
+/// A decoded record.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its source.
+    pub source: SourceName,
+    /// Its object.
+    pub native_id: NativeId,
+    /// Its version.
+    pub version: Version,
+    /// What it does.
+    pub kind: Kind,
+    /// Its number among the records that were fetched with it.
+    pub origin: usize,
+}
+
+/// Decoded records of one type and the cells that they brought.
+#[derive(Debug)]
+pub struct Batch {
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) values: Vec<Option<Cell>>,
+    pub(crate) masked: Vec<(AttributeIndex, Option<Cell>)>,
+}
+
+/// The records of one object, in the order of their arrival.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Numbers of records in the batch.
+    pub records: Vec<usize>,
+}
+
+impl Batch {
+    /// An empty batch for a table.
+    #[must_use]
+    pub fn new(layout: Arc<Layout>) -> Self {
+        let columns = vec![Column::default(); layout.attributes.len()];
+        Self { layout, columns, records: Vec::new(), values: Vec::new(), masked: Vec::new() }
+    }
+
+    /// The table's attributes.
+    #[must_use]
+    pub const fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// The records so far.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Appends a delete, which has no cells.
+    pub fn delete(&mut self, object: (SourceName, NativeId), version: Version, origin: usize) {
+        let (source, native_id) = object;
+        self.records.push(Record { source, native_id, version, kind: Kind::Delete, origin });
+    }
+
+    /// The records by object, the objects in the order of the table's key.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Group> {
+        let mut order: Vec<usize> = (0..self.records.len()).collect();
+        order.sort_by(|a, b| self.key(*a).cmp(&self.key(*b)).then(a.cmp(b)));
+        order
+            .chunk_by(|a, b| self.key(*a) == self.key(*b))
+            .map(|records| Group { records: records.to_vec() })
+            .collect()
+    }
+
+    /// The table's key of a record's object.
+    #[must_use]
+    pub fn key(&self, record: usize) -> (&str, &str) {
+        let record = &self.records[record];
+        (record.source.as_str(), record.native_id.as_str())
+    }
+
+    /// The bytes of an attribute's cell; `None` is null.
+    pub(crate) fn cell(&self, index: AttributeIndex, cell: Option<Cell>) -> Option<&[u8]> {
+        match cell {
+            Some(Cell::Incoming(number)) => Some(self.columns[index].cell(number)),
+            Some(Cell::Stored) | None => None,
+        }
+    }
+
+    /// What the model makes of a record.
+    pub(crate) fn change<'a>(&'a self, record: &'a Record) -> Change<'a, Cell> {
+        match &record.kind {
+            Kind::Delete => Change::Delete,
+            Kind::Partial(start, end) => Change::Partial { values: &self.masked[*start..*end] },
+            Kind::Whole(attributes, start) => {
+                let values = &self.values[*start..*start + attributes.indexes.len()];
+                Change::Whole { attributes, values }
+            }
+        }
+    }
+}

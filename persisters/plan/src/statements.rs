@@ -1,0 +1,181 @@
+//! The statements of one entity type's table.
+
+use crate::batch::Layout;
+use crate::column::ElementType;
+use crate::fold::WORD_BITS;
+use records::ColumnType;
+
+/// The registers that every row has, with the types of their parameters.
+const REGISTERS: [(&str, &str); 7] = [
+    ("version", "bigint[]"),
+    ("existence_version", "bigint[]"),
+    ("alive", "boolean[]"),
+    ("floor_version", "bigint[]"),
+    ("base_version", "bigint[]"),
+    ("base_schema", "bigint[]"),
+    ("exceptions", "text[]"),
+];
+
+/// The statements that read and write one table. Their parameters are arrays, one per column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statements {
+    /// Registers of the rows with these keys: `ord`, `xmin`, the registers.
+    pub read: String,
+    /// The same, for whole records that are compared with the rows: rows that are alive, whole
+    /// and equal are left out, and keys without a row have nulls.
+    pub compare: String,
+    /// New rows; what exists meanwhile is left alone.
+    pub insert: String,
+    /// Rows whose `xmin` is still the one that was read.
+    pub update: String,
+}
+
+impl Statements {
+    /// The statements of a table.
+    #[must_use]
+    pub fn of(layout: &Layout) -> Self {
+        Self {
+            read: read(layout),
+            compare: compare(layout),
+            insert: insert(layout),
+            update: update(layout),
+        }
+    }
+}
+
+fn table(layout: &Layout) -> String {
+    format!("inventory_all.\"{}\"", layout.entity_type)
+}
+
+/// `unnest($1::text[], ...) AS i(source, ...)`: one row per element of the parameters.
+fn unnest(columns: &[(String, &str)]) -> String {
+    let parameters: Vec<String> =
+        columns.iter().enumerate().map(|(i, (_, sql))| format!("${}::{sql}", i + 1)).collect();
+    let names: Vec<String> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    format!("unnest({}) WITH ORDINALITY AS i({}, \"ord\")", parameters.join(", "), names.join(", "))
+}
+
+fn keys() -> Vec<(String, &'static str)> {
+    vec![("source".to_owned(), "text[]"), ("native_id".to_owned(), "text[]")]
+}
+
+fn registers() -> impl Iterator<Item = (String, &'static str)> {
+    REGISTERS.iter().map(|(name, sql)| ((*name).to_owned(), *sql))
+}
+
+fn attributes(layout: &Layout) -> impl Iterator<Item = (String, &'static str)> + '_ {
+    layout
+        .attributes
+        .iter()
+        .map(|(name, column)| (name.to_string(), ElementType::of(*column).array_sql))
+}
+
+/// An attribute's parameter as a value of its column.
+fn incoming(name: &str, column: ColumnType) -> String {
+    match column {
+        ColumnType::Numeric | ColumnType::TextArray => format!("i.\"{name}\"::{}", column.sql()),
+        _ => format!("i.\"{name}\""),
+    }
+}
+
+fn register(name: &str) -> String {
+    match name {
+        "exceptions" => "i.exceptions::jsonb".to_owned(),
+        "base_schema" => "i.base_schema::integer".to_owned(),
+        name => format!("i.{name}"),
+    }
+}
+
+const READ: &str = "SELECT i.ord, t.xmin::text::bigint AS xmin, t.existence_version, t.alive, \
+     t.floor_version, t.base_version, t.base_schema, t.exceptions::text AS exceptions";
+
+fn read(layout: &Layout) -> String {
+    format!(
+        "{READ}\nFROM {}\nJOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id",
+        unnest(&keys()),
+        table(layout)
+    )
+}
+
+fn compare(layout: &Layout) -> String {
+    let columns: Vec<_> = keys().into_iter().chain(attributes(layout)).collect();
+    let equal: String = layout
+        .attributes
+        .iter()
+        .map(|(name, column)| {
+            format!(
+                "\n  AND t.\"{name}\" IS NOT DISTINCT FROM {}",
+                incoming(name.as_str(), *column)
+            )
+        })
+        .collect();
+    format!(
+        "{READ}\nFROM {}\nLEFT JOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id\n\
+         WHERE t.native_id IS NULL OR (t.alive AND t.base_version IS NOT NULL{equal}) IS NOT TRUE",
+        unnest(&columns),
+        table(layout)
+    )
+}
+
+fn insert(layout: &Layout) -> String {
+    let columns: Vec<_> = keys().into_iter().chain(registers()).chain(attributes(layout)).collect();
+    let names: Vec<String> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let of_registers = REGISTERS.iter().map(|(name, _)| register(name));
+    let of_attributes = layout.attributes.iter().map(|(n, c)| incoming(n.as_str(), *c));
+    let values: Vec<String> = of_registers.chain(of_attributes).collect();
+    format!(
+        "INSERT INTO {} (gone_at, {})\n\
+         SELECT CASE WHEN NOT i.alive THEN now() END, i.source, i.native_id, {}\n\
+         FROM {}\nORDER BY i.ord\nON CONFLICT DO NOTHING",
+        table(layout),
+        names.join(", "),
+        values.join(", "),
+        unnest(&columns)
+    )
+}
+
+fn update(layout: &Layout) -> String {
+    let words = layout.attributes.len().div_ceil(WORD_BITS);
+    let masks = (0..words).map(|word| (format!("touched_{word}"), "bigint[]"));
+    let columns: Vec<_> = keys()
+        .into_iter()
+        .chain([("xmin_read".to_owned(), "bigint[]")])
+        .chain(registers())
+        .chain(masks)
+        .chain(attributes(layout))
+        .collect();
+    let of_registers = REGISTERS.iter().map(|(name, _)| format!("{name} = {}", register(name)));
+    let of_attributes = layout.attributes.iter().enumerate().map(|(i, (name, column))| {
+        let new = incoming(name.as_str(), *column);
+        format!("\"{name}\" = CASE WHEN {} THEN {new} ELSE t.\"{name}\" END", touched(i))
+    });
+    let sets: Vec<String> = of_registers.chain(of_attributes).collect();
+    format!(
+        "UPDATE {} AS t SET {},\n  \
+         gone_at = CASE WHEN i.alive IS NOT FALSE THEN NULL \
+         WHEN t.alive IS DISTINCT FROM i.alive THEN now() ELSE t.gone_at END,\n  \
+         changed_at = CASE WHEN {} THEN now() ELSE t.changed_at END\n\
+         FROM {}\n\
+         WHERE t.source = i.source AND t.native_id = i.native_id \
+         AND t.xmin::text::bigint = i.xmin_read",
+        table(layout),
+        sets.join(",\n  "),
+        changed(layout),
+        unnest(&columns)
+    )
+}
+
+fn touched(index: usize) -> String {
+    format!("i.touched_{} & {} <> 0", index / WORD_BITS, 1_i64 << (index % WORD_BITS))
+}
+
+/// Whether a value or existence changes, or the row is seen whole for the first time.
+fn changed(layout: &Layout) -> String {
+    let of_attributes = layout.attributes.iter().enumerate().map(|(i, (name, column))| {
+        let new = incoming(name.as_str(), *column);
+        format!("\n    OR {} AND t.\"{name}\" IS DISTINCT FROM {new}", touched(i))
+    });
+    let of_existence = "t.alive IS DISTINCT FROM i.alive \
+         OR (t.base_version IS NULL) <> (i.base_version IS NULL)";
+    std::iter::once(of_existence.to_owned()).chain(of_attributes).collect()
+}
