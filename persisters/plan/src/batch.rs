@@ -1,6 +1,6 @@
 //! The records of one entity type that are applied together, as columns.
 
-use crate::column::Column;
+use crate::column::{Array, Column, ElementType};
 use crate::fold::Cell;
 use records::model::{AttributeIndex, AttributeSet, Change};
 use records::{AttributeName, ColumnType, NativeId, SourceName, TypeName, Version};
@@ -108,6 +108,37 @@ impl Batch {
     pub fn key(&self, record: usize) -> (&str, &str) {
         let record = &self.records[record];
         (record.source.as_str(), record.native_id.as_str())
+    }
+
+    /// Whether a group is one whole record: what may be compared with its row and left out.
+    #[must_use]
+    pub fn is_whole(&self, group: &Group) -> bool {
+        matches!(group.records[..], [record] if matches!(self.records[record].kind, Kind::Whole(..)))
+    }
+
+    /// The parameters of `Statements::read` or, with the values of whole records, of
+    /// `Statements::compare`.
+    #[must_use]
+    pub fn look_up(&self, groups: &[&Group], values: bool) -> Vec<Array> {
+        let firsts = || groups.iter().map(|group| group.records[0]);
+        let mut arrays = vec![
+            Array::texts(firsts().map(|record| self.key(record).0)),
+            Array::texts(firsts().map(|record| self.key(record).1)),
+        ];
+        if values {
+            for (index, (_, column)) in self.layout.attributes.iter().enumerate() {
+                let mut array = Array::new(ElementType::of(*column));
+                firsts().for_each(|record| array.push(self.cell(index, self.value(record, index))));
+                arrays.push(array);
+            }
+        }
+        arrays
+    }
+
+    /// A whole record's cell of an attribute.
+    fn value(&self, record: usize, index: AttributeIndex) -> Option<Cell> {
+        let Kind::Whole(set, start) = &self.records[record].kind else { return None };
+        set.indexes.binary_search(&index).ok().and_then(|place| self.values[start + place])
     }
 
     /// The bytes of an attribute's cell; `None` is null.

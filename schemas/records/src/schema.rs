@@ -55,6 +55,21 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
+    /// Every type of column.
+    pub const ALL: [Self; 11] = [
+        Self::Boolean,
+        Self::Bigint,
+        Self::Double,
+        Self::Text,
+        Self::Bytea,
+        Self::Timestamptz,
+        Self::Date,
+        Self::Numeric,
+        Self::Uuid,
+        Self::TextArray,
+        Self::Jsonb,
+    ];
+
     /// The name of the type in PostgreSQL, as `format_type` prints it.
     #[must_use]
     pub const fn sql(self) -> &'static str {
