@@ -3,6 +3,7 @@
 pub mod builtin;
 pub mod contract;
 mod encode;
+pub mod extents;
 pub mod model;
 mod names;
 mod schema;

@@ -1,0 +1,165 @@
+//! Topics and positions as an administrator sees them.
+
+use crate::{KafkaProblem, KafkaSettings};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use records::{Offset, Partition};
+use std::sync::Arc;
+use std::time::Duration;
+
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// A topic that should exist.
+#[derive(Debug, Clone)]
+pub struct TopicSpec {
+    /// Its full name.
+    pub name: String,
+    /// How many partitions it has, for ever.
+    pub partitions: i32,
+    /// How many replicas each has.
+    pub replication: i32,
+    /// Its settings.
+    pub config: Vec<(&'static str, String)>,
+}
+
+/// What was done for a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicOutcome {
+    /// It has been made.
+    Created,
+    /// It was there.
+    Exists,
+}
+
+/// Asks and tells Kafka about topics; clones share a connection.
+#[derive(Clone)]
+pub struct Admin {
+    client: Arc<AdminClient<DefaultClientContext>>,
+    consumer: Arc<BaseConsumer>,
+    brokers: Arc<str>,
+}
+
+impl Admin {
+    /// Connects in the background; `group` is the one whose positions are asked for.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Settings`].
+    pub fn new(settings: &KafkaSettings, group: &str) -> Result<Self, KafkaProblem> {
+        let mut config = settings.client();
+        let client = config.create().map_err(KafkaProblem::Settings)?;
+        config.set("group.id", group).set("enable.auto.commit", "false");
+        let consumer = config.create().map_err(KafkaProblem::Settings)?;
+        Ok(Self {
+            client: Arc::new(client),
+            consumer: Arc::new(consumer),
+            brokers: settings.bootstrap_servers.as_str().into(),
+        })
+    }
+
+    /// Makes a topic if there is none.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Mismatch`] if it has another number of partitions.
+    pub async fn ensure_topic(&self, spec: &TopicSpec) -> Result<TopicOutcome, KafkaProblem> {
+        let mut topic =
+            NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication));
+        for (key, value) in &spec.config {
+            topic = topic.set(key, value);
+        }
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER));
+        let action = || format!("creating topic {}", spec.name);
+        let results = self.client.create_topics([&topic], &options).await;
+        match results.map_err(|e| self.failed(action(), e))?.into_iter().next() {
+            None | Some(Ok(_)) => Ok(TopicOutcome::Created),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => self.check_topic(spec).await,
+            Some(Err((_, code))) => Err(self.failed(action(), KafkaError::AdminOp(code))),
+        }
+    }
+
+    async fn check_topic(&self, spec: &TopicSpec) -> Result<TopicOutcome, KafkaProblem> {
+        let found = self.partitions(&spec.name).await?.len();
+        if usize::try_from(spec.partitions).is_ok_and(|wanted| wanted == found) {
+            return Ok(TopicOutcome::Exists);
+        }
+        Err(KafkaProblem::Mismatch(format!(
+            "topic {} has {found} partitions, not {}: their number can't change, because keys would \
+             move; set topics.partitions to {found}, or use a new TRIBUTARY_TOPIC_PREFIX and \
+             refresh all sources",
+            spec.name, spec.partitions
+        )))
+    }
+
+    /// The partitions of a topic; none if there is no such topic.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Operation`].
+    pub async fn partitions(&self, topic: &str) -> Result<Vec<Partition>, KafkaProblem> {
+        self.ask(format!("describing topic {topic}"), topic, |consumer, topic| {
+            let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
+            let found = metadata.topics().iter().flat_map(|t| t.partitions());
+            Ok(found.map(|partition| Partition(partition.id())).collect())
+        })
+        .await
+    }
+
+    /// Where each partition of a topic ends.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Operation`].
+    pub async fn end_offsets(&self, topic: &str) -> Result<Vec<(Partition, Offset)>, KafkaProblem> {
+        let partitions = self.partitions(topic).await?;
+        self.ask(format!("asking for the ends of {topic}"), topic, move |consumer, topic| {
+            partitions
+                .into_iter()
+                .map(|p| Ok((p, Offset(consumer.fetch_watermarks(topic, p.0, ANSWER)?.1))))
+                .collect()
+        })
+        .await
+    }
+
+    /// How far the group has committed a topic; partitions without a commit are left out.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Operation`].
+    pub async fn committed(&self, topic: &str) -> Result<Vec<(Partition, Offset)>, KafkaProblem> {
+        let partitions = self.partitions(topic).await?;
+        self.ask(format!("asking for the positions in {topic}"), topic, move |consumer, topic| {
+            let mut list = TopicPartitionList::new();
+            partitions.iter().for_each(|p| drop(list.add_partition(topic, p.0)));
+            let committed = consumer.committed_offsets(list, ANSWER)?;
+            Ok(committed
+                .elements()
+                .iter()
+                .filter_map(|element| match element.offset() {
+                    KafkaOffset::Offset(next) => {
+                        Some((Partition(element.partition()), Offset(next)))
+                    }
+                    _ => None,
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// Runs one of the client's blocking questions beside the tasks.
+    async fn ask<T: Send + 'static>(
+        &self,
+        action: String,
+        topic: &str,
+        question: impl FnOnce(&BaseConsumer, &str) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Result<T, KafkaProblem> {
+        let consumer = Arc::clone(&self.consumer);
+        let topic = topic.to_owned();
+        tokio::task::spawn_blocking(move || question(&consumer, &topic))
+            .await
+            .map_err(|_| KafkaProblem::Stopped)?
+            .map_err(|source| self.failed(action, source))
+    }
+
+    fn failed(&self, action: String, source: KafkaError) -> KafkaProblem {
+        KafkaProblem::Operation { action, brokers: self.brokers.to_string(), source }
+    }
+}

@@ -1,0 +1,188 @@
+//! An idempotent producer: records are acknowledged by all replicas, in order, once.
+
+use crate::{KafkaProblem, KafkaSettings};
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a full queue is left alone before the next try.
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
+
+/// A record to be sent.
+#[derive(Debug, Clone, Default)]
+pub struct Outgoing {
+    /// The topic.
+    pub topic: String,
+    /// The key, which also chooses the partition.
+    pub key: Option<Vec<u8>>,
+    /// The value; `None` is a tombstone.
+    pub payload: Option<Vec<u8>>,
+    /// Names and values.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// Sends records. Clones share one connection and one queue of bounded memory.
+#[derive(Clone)]
+pub struct Publisher {
+    producer: Arc<ThreadedProducer<Deliveries>>,
+    deliveries: Arc<Shared>,
+}
+
+/// What has been sent and not yet acknowledged, by epoch: an epoch ends at each question whether
+/// everything has been acknowledged.
+struct Shared {
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    epoch: usize,
+    outstanding: BTreeMap<usize, u64>,
+    failure: Option<KafkaProblem>,
+}
+
+struct Deliveries(Arc<Shared>);
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, epoch: usize) {
+        let failure = result.as_ref().err().map(|(source, record)| KafkaProblem::NotAcknowledged {
+            topic: record.topic().to_owned(),
+            source: source.clone(),
+        });
+        self.0.settle(epoch, failure);
+    }
+}
+
+impl Shared {
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn settle(&self, epoch: usize, failure: Option<KafkaProblem>) {
+        let settled = self.with(|state| {
+            if state.failure.is_none() {
+                state.failure = failure;
+            }
+            let left = state.outstanding.get_mut(&epoch).map(|count| {
+                *count -= 1;
+                *count
+            });
+            if left == Some(0) {
+                state.outstanding.remove(&epoch);
+            }
+            left == Some(0) || state.failure.is_some()
+        });
+        if settled {
+            self.changed.send_replace(());
+        }
+    }
+}
+
+impl Publisher {
+    /// Connects in the background: an unreachable broker shows at the first acknowledgement.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Settings`].
+    pub fn new(settings: &KafkaSettings) -> Result<Self, KafkaProblem> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::default()),
+            changed: watch::Sender::new(()),
+        });
+        let producer = settings
+            .client()
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.type", "lz4")
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "5")
+            .set("queue.buffering.max.kbytes", "32768")
+            .set("message.max.bytes", "8388608")
+            .create_with_context(Deliveries(Arc::clone(&shared)))
+            .map_err(KafkaProblem::Settings)?;
+        Ok(Self { producer: Arc::new(producer), deliveries: shared })
+    }
+
+    /// Puts a record into the queue, waiting while that is full.
+    ///
+    /// # Errors
+    /// An earlier record's failure, or why this one can't be sent at all.
+    pub async fn send(&self, outgoing: Outgoing) -> Result<(), KafkaProblem> {
+        let epoch = self.deliveries.with(|state| {
+            *state.outstanding.entry(state.epoch).or_default() += 1;
+            state.epoch
+        });
+        let mut headers = OwnedHeaders::new_with_capacity(outgoing.headers.len());
+        for (key, value) in &outgoing.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(&outgoing.topic, epoch).headers(headers);
+        record.key = outgoing.key.as_deref();
+        record.payload = outgoing.payload.as_deref();
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return self.failure(),
+                Err((error, returned)) if is_full(&error) => {
+                    record = returned;
+                    tokio::time::sleep(FULL_QUEUE_PAUSE).await;
+                }
+                Err((source, _)) => {
+                    self.deliveries.settle(epoch, None);
+                    return Err(KafkaProblem::NotAcknowledged { topic: outgoing.topic, source });
+                }
+            }
+        }
+    }
+
+    /// Waits until every record that was sent before this call has been acknowledged.
+    ///
+    /// # Errors
+    /// The first record that was not; the order of acknowledgements can't be kept after that, so
+    /// every later call fails too.
+    pub async fn acknowledged(&self) -> Result<(), KafkaProblem> {
+        let mut changed = self.deliveries.changed.subscribe();
+        let asked = self.deliveries.with(|state| {
+            state.epoch += 1;
+            state.epoch
+        });
+        loop {
+            self.failure()?;
+            if self.deliveries.with(|state| state.outstanding.range(..asked).next().is_none()) {
+                return self.failure();
+            }
+            changed.changed().await.map_err(|_| KafkaProblem::Stopped)?;
+        }
+    }
+
+    fn failure(&self) -> Result<(), KafkaProblem> {
+        self.deliveries.with(|state| state.failure.clone()).map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Deliveries {
+    fn drop(&mut self) {
+        self.0.changed.send_replace(());
+    }
+}
+
+fn is_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
+}
+
+impl Publisher {
+    /// Sends what is queued and waits for it, at most `timeout`; for a clean stop.
+    pub fn flush(&self, timeout: Duration) {
+        // What is not written by then shows as not acknowledged to who waits for it.
+        let _ = self.producer.flush(timeout);
+    }
+}

@@ -1,0 +1,178 @@
+//! A Confluent-compatible schema registry, as far as it is needed here.
+
+use crate::{RegistrySettings, SchemaId};
+use reqwest::{Certificate, Client, Method, StatusCode};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A failure of the registry.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The settings can't make a client.
+    #[error("the registry's settings are not valid: {0}; see the section registry")]
+    Settings(String),
+    /// It can't be reached, or it failed.
+    #[error(
+        "schema registry {url}: {reason}; check that it is up and that SCHEMA_REGISTRY_URL \
+             is right"
+    )]
+    Unavailable {
+        /// What was asked.
+        url: String,
+        /// What came back.
+        reason: String,
+    },
+    /// It refuses the credentials.
+    #[error(
+        "schema registry {url} refuses the credentials ({status}); see registry.username and \
+             registry.password_file"
+    )]
+    Denied {
+        /// What was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// It says no: there is no such schema, or the schema is not compatible.
+    #[error("schema registry {url} refuses ({status}): {reason}")]
+    Refused {
+        /// What was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The registry's own words.
+        reason: String,
+    },
+}
+
+impl RegistryError {
+    /// Whether asking again can't help.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        !matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// A client of the registry; clones share its cache of schemas.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    settings: RegistrySettings,
+    client: Client,
+    schemas: Arc<Mutex<HashMap<i32, Arc<str>>>>,
+}
+
+impl Registry {
+    /// Does not connect yet.
+    ///
+    /// # Errors
+    /// [`RegistryError::Settings`], such as a CA file that can't be read.
+    pub fn new(settings: &RegistrySettings) -> Result<Self, RegistryError> {
+        let invalid = |error: &dyn std::fmt::Display| RegistryError::Settings(error.to_string());
+        // Fails when a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder().timeout(Duration::from_secs(15));
+        if let Some(file) = &settings.ca_file {
+            let pem = std::fs::read(file)
+                .map_err(|error| RegistryError::Settings(format!("ca_file {file}: {error}")))?;
+            let authorities = Certificate::from_pem_bundle(&pem).map_err(|e| invalid(&e))?;
+            builder = builder.tls_certs_only(authorities);
+        }
+        let client = builder.build().map_err(|error| invalid(&error))?;
+        Ok(Self { settings: settings.clone(), client, schemas: Arc::default() })
+    }
+
+    /// Registers a schema under a subject; a known one keeps its id.
+    ///
+    /// # Errors
+    /// [`RegistryError::Refused`] if it is not compatible with the subject's versions.
+    pub async fn register(&self, subject: &str, schema: &str) -> Result<SchemaId, RegistryError> {
+        let body = json!({ "schema": schema });
+        let path = format!("/subjects/{subject}/versions");
+        let answer = self.call(Method::POST, &path, Some(&body)).await?;
+        let id = answer["id"].as_i64().and_then(|id| i32::try_from(id).ok());
+        id.map(SchemaId).ok_or_else(|| self.unexpected(&path, &answer))
+    }
+
+    /// The schema with this id.
+    ///
+    /// # Errors
+    /// [`RegistryError::Refused`] if there is none.
+    pub async fn schema(&self, id: SchemaId) -> Result<Arc<str>, RegistryError> {
+        if let Some(schema) = self.cache(|schemas| schemas.get(&id.0).cloned()) {
+            return Ok(schema);
+        }
+        let path = format!("/schemas/ids/{}", id.0);
+        let answer = self.call(Method::GET, &path, None).await?;
+        let schema = answer["schema"].as_str().ok_or_else(|| self.unexpected(&path, &answer))?;
+        let schema: Arc<str> = schema.into();
+        self.cache(|schemas| schemas.insert(id.0, Arc::clone(&schema)));
+        Ok(schema)
+    }
+
+    /// Sets a subject's compatibility level, such as `BACKWARD_TRANSITIVE`.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn set_compatibility(&self, subject: &str, level: &str) -> Result<(), RegistryError> {
+        let body = json!({ "compatibility": level });
+        self.call(Method::PUT, &format!("/config/{subject}"), Some(&body)).await.map(drop)
+    }
+
+    fn cache<T>(&self, use_it: impl FnOnce(&mut HashMap<i32, Arc<str>>) -> T) -> T {
+        use_it(&mut self.schemas.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, RegistryError> {
+        let url = format!("{}{path}", self.settings.url);
+        let mut request = self.client.request(method, &url);
+        if let Some(username) = &self.settings.username {
+            let password = self.settings.password.as_ref().map(chassis::Secret::expose);
+            request = request.basic_auth(username, password);
+        }
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/vnd.schemaregistry.v1+json")
+                .body(body.to_string());
+        }
+        let failed = |error: reqwest::Error| RegistryError::Unavailable {
+            url: url.clone(),
+            reason: chassis::exit::chain(&error.without_url()),
+        };
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let text = response.text().await.map_err(failed)?;
+        if status.is_success() {
+            return serde_json::from_str(&text)
+                .map_err(|error| RegistryError::Unavailable { url, reason: error.to_string() });
+        }
+        Err(refusal(url, status, &text))
+    }
+
+    fn unexpected(&self, path: &str, answer: &Value) -> RegistryError {
+        let url = format!("{}{path}", self.settings.url);
+        RegistryError::Unavailable { url, reason: format!("unexpected answer {answer}") }
+    }
+}
+
+fn refusal(url: String, status: StatusCode, text: &str) -> RegistryError {
+    let words = serde_json::from_str::<Value>(text).ok();
+    let reason = words
+        .and_then(|words| Some(words["message"].as_str()?.to_owned()))
+        .unwrap_or_else(|| text.chars().take(300).collect());
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            RegistryError::Denied { url, status: status.as_u16() }
+        }
+        StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
+            RegistryError::Refused { url, status: status.as_u16(), reason }
+        }
+        _ => RegistryError::Unavailable { url, reason: format!("{status}: {reason}") },
+    }
+}
