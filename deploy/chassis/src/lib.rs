@@ -16,6 +16,7 @@ mod secret;
 mod settings;
 pub mod shutdown;
 pub mod telemetry;
+mod variables;
 mod yaml;
 
 pub use admin::{AdminError, AdminSettings};

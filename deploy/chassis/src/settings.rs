@@ -1,7 +1,7 @@
 //! Where settings come from: the program's default file, then `--config`, then the environment.
 
 use crate::document::{Document, Layer};
-use crate::{Fields, Mistakes, yaml};
+use crate::{Fields, Mistakes, variables, yaml};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -31,7 +31,8 @@ pub fn load(defaults: &str, config_file: Option<&Path>) -> Result<Fields, Mistak
     layered(defaults, config_file, environment.collect())
 }
 
-/// Every YAML document of a file, each to be read by its own [`Fields`].
+/// Every YAML document of a file, each to be read by its own [`Fields`]. `${NAME}` in a text is the
+/// value of that environment variable; one that isn't set is a mistake.
 ///
 /// # Errors
 /// A file that can't be read or is no YAML.
@@ -44,7 +45,17 @@ pub fn documents(file: &Path) -> Result<Vec<Fields>, Mistakes> {
         if several { format!("{place}, document {number}") } else { place.clone() }
     };
     let numbered = (1..).zip(values);
-    Ok(numbered.map(|(number, value)| Fields::of_document(&place_of(number), value)).collect())
+    Ok(numbered.map(|(number, value)| document(&place_of(number), value)).collect())
+}
+
+fn document(place: &str, mut value: Value) -> Fields {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let unknown = variables::substitute(&mut value, &variable);
+    let mut fields = Fields::of_document(place, value);
+    for name in unknown {
+        fields.mistake("", format!("the environment variable {name} is not set; set it"));
+    }
+    fields
 }
 
 pub(crate) fn layered(

@@ -7,6 +7,7 @@ pub mod extents;
 pub mod model;
 mod names;
 mod schema;
+pub mod table;
 pub mod topics;
 mod value;
 mod version;

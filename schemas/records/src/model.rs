@@ -159,6 +159,9 @@ impl<V: Clone> Row<V> {
         } else if known.is_none_or(|e| e.alive && e.version < version) {
             self.existence = Some(Existence { version, alive: false });
             self.floor = self.floor.max(version);
+        } else if known.is_some_and(|e| e.alive && e.version > version) && version > self.floor {
+            self.floor = version;
+            self.void_below(version);
         }
     }
 

@@ -1,9 +1,8 @@
 //! Histories that keep the collectors' duties, delivered in any order, against the naive model.
 
 use crate::random::Random;
-use crate::store::{ATTRIBUTES, Record, Rule, Store, Values};
+use crate::store::{ATTRIBUTES, KeyRange, Record, Rule, Store, Values};
 use records::Version;
-use records::extents::KeyRange;
 use std::collections::BTreeMap;
 
 pub const KEYS: [&str; 4] = ["a", "b", "b/x", "c"];
@@ -82,7 +81,7 @@ fn listing(random: &mut Random, version: Version) -> Vec<Record> {
 fn range(random: &mut Random) -> KeyRange {
     let from = random.below(BORDERS.len());
     let to = from + 1 + random.below(BORDERS.len());
-    KeyRange { from: BORDERS[from].to_owned(), to: BORDERS.get(to).map(|to| (*to).to_owned()) }
+    KeyRange { from: BORDERS[from], to: BORDERS.get(to).copied() }
 }
 
 pub fn value(random: &mut Random) -> u8 {

@@ -1,19 +1,25 @@
 //! Whatever is lost, late, repeated or out of order, rows end equal to the source.
 
+mod counterexamples;
 mod histories;
 mod random;
 mod source;
 mod store;
 mod timeline;
 
-use store::Rule::{self, *};
+use store::Rule::{
+    self, CompareWithTheRow, DropCoveredUnknown, ExtentKills, ExtentRevives, Floor,
+    LicenceWaitsForLive, ListingVersionFirst, LiveIsAlwaysWritten, OldExtentsMoveNothing,
+    OldRecordsMoveNothing, OnlyWholeRowsShow, PartialMovesNothing, PurgeOnlyCovered,
+    RememberExtents, VersionsAreLeased,
+};
 
 /// Tells what differs for a seed, with a rule left out or none.
 type Play = fn(u64, Option<Rule>) -> Option<String>;
 
 const HISTORIES: u64 = 20_000;
 /// How many are searched for one that needs a rule.
-const MORE: u64 = 40_000;
+const MORE: u64 = 100_000;
 
 fn assert_converges(what: &str, play: Play) {
     for seed in 0..HISTORIES {
@@ -27,10 +33,8 @@ fn assert_converges(what: &str, play: Play) {
 fn assert_needed(rules: &[Rule], play: Play) {
     for rule in rules {
         let found = (0..MORE).find(|seed| play(*seed, Some(*rule)).is_some());
-        match found {
-            Some(seed) => println!("without {rule:?}: history {seed} diverges"),
-            None => println!("{rule:?} can be left out of {MORE} histories"),
-        }
+        let seed = found.unwrap_or_else(|| panic!("{rule:?} can be left out of {MORE} histories"));
+        println!("without {rule:?} history {seed} diverges");
     }
 }
 
@@ -44,31 +48,31 @@ fn rows_follow_the_source() {
     assert_converges("timelines", timeline::diverges);
 }
 
-const ALL: [Rule; 16] = [
-    RememberExtents,
-    DropCoveredUnknown,
-    OldRecordsMoveNothing,
-    OldExtentsMoveNothing,
-    ExtentKills,
-    ExtentRevives,
-    Floor,
-    RevivalForgetsFloor,
-    PartialMovesNothing,
-    OnlyWholeRowsShow,
-    PurgeOnlyCovered,
-    LicenceWaitsForLive,
-    LiveIsAlwaysWritten,
-    CompareWithTheRow,
-    ListingVersionFirst,
-    VersionsAreLeased,
-];
-
 #[test]
 fn no_rule_is_idle_in_any_order() {
-    assert_needed(&ALL, histories::diverges);
+    let rules = [
+        RememberExtents,
+        DropCoveredUnknown,
+        OldRecordsMoveNothing,
+        OldExtentsMoveNothing,
+        ExtentKills,
+        Floor,
+        PurgeOnlyCovered,
+    ];
+    assert_needed(&rules, histories::diverges);
 }
 
 #[test]
 fn no_rule_is_idle_on_a_timeline() {
-    assert_needed(&ALL, timeline::diverges);
+    let rules = [
+        ExtentRevives,
+        PartialMovesNothing,
+        OnlyWholeRowsShow,
+        LicenceWaitsForLive,
+        LiveIsAlwaysWritten,
+        CompareWithTheRow,
+        ListingVersionFirst,
+        VersionsAreLeased,
+    ];
+    assert_needed(&rules, timeline::diverges);
 }

@@ -2,9 +2,8 @@
 
 use crate::histories::{KEYS, Objects, value, values};
 use crate::random::Random;
-use crate::store::{ATTRIBUTES, Record, Rule};
+use crate::store::{ATTRIBUTES, KeyRange, Record, Rule};
 use records::Version;
-use records::extents::KeyRange;
 use std::collections::VecDeque;
 
 /// Partitions of each lane.
@@ -186,7 +185,7 @@ impl Source {
     /// what the reply says.
     fn page(&self, page: usize, version: Version) -> Vec<Record> {
         let from = page.checked_sub(1).and_then(|before| PAGE_ENDS[before]).unwrap_or_default();
-        let range = KeyRange { from: from.to_owned(), to: PAGE_ENDS[page].map(str::to_owned) };
+        let range = KeyRange { from, to: PAGE_ENDS[page] };
         let objects = match self.left_out {
             Some(Rule::ListingVersionFirst) => &self.before,
             _ => &self.objects,

@@ -1,13 +1,26 @@
 //! A persister without Kafka and PostgreSQL: rows in memory, and a switch for each of its rules.
 
 use records::Version;
-use records::extents::{Extents, KeyRange};
+use records::extents::Extents;
 use records::model::{AttributeSet, Change, Row};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub const ATTRIBUTES: usize = 3;
 pub type Values = [Option<u8>; ATTRIBUTES];
+
+/// The keys from `from` up to, but not including, `to`; `None`: to the end.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRange {
+    pub from: &'static str,
+    pub to: Option<&'static str>,
+}
+
+impl KeyRange {
+    pub fn contains(&self, key: &str) -> bool {
+        key >= self.from && self.to.is_none_or(|to| key < to)
+    }
+}
 
 #[derive(Debug, Clone)]
 pub enum Record {
@@ -51,8 +64,6 @@ pub enum Rule {
     ExtentRevives,
     /// 5: a row keeps a floor.
     Floor,
-    /// 5: revival by an extent forgets the floor.
-    RevivalForgetsFloor,
     /// 6: a partial update doesn't move existence.
     PartialMovesNothing,
     /// 6: a row never seen whole isn't shown.
@@ -138,8 +149,9 @@ impl Store {
         let moves = self.keeps(Rule::OldRecordsMoveNothing) && self.keeps_cover_of(is_known);
         let partial_moves = !self.keeps(Rule::PartialMovesNothing);
         let floor = self.keeps(Rule::Floor);
+        let cover = if moves { cover } else { Version::NEVER };
         let row = self.rows.entry(key).or_insert_with(|| Row::new(ATTRIBUTES, cover));
-        row.apply(version, change, if moves { cover } else { Version::NEVER });
+        row.apply(version, change, cover);
         if partial_moves && matches!(change, Change::Partial { .. }) {
             row.extent(version, true);
         }
@@ -155,24 +167,26 @@ impl Store {
 
     fn extent(&mut self, range: &KeyRange, version: Version, keys: &[&str]) {
         let parts = match self.keeps(Rule::OldExtentsMoveNothing) {
-            true => self.extents.newer_parts(range, version),
-            false => vec![range.clone()],
+            true => self.extents.newer_parts(range.from, range.to, version),
+            false => vec![(range.from.to_owned(), range.to.map(str::to_owned))],
+        };
+        let is_newest = |key: &str| {
+            parts
+                .iter()
+                .any(|(from, to)| key >= from.as_str() && to.as_deref().is_none_or(|to| key < to))
         };
         if self.keeps(Rule::RememberExtents) {
-            self.extents.insert(range, version);
+            self.extents.insert(range.from, range.to, version);
         }
         let (kills, revives) = (self.keeps(Rule::ExtentKills), self.keeps(Rule::ExtentRevives));
-        let (floors, forgets) = (self.keeps(Rule::Floor), self.keeps(Rule::RevivalForgetsFloor));
+        let floors = self.keeps(Rule::Floor);
         for (key, row) in &mut self.rows {
             let listed = keys.contains(key);
             let moves = if listed { revives } else { kills };
-            if moves && parts.iter().any(|part| part.contains(key)) {
-                let before = row.floor;
+            if moves && is_newest(key) {
                 row.extent(version, listed);
                 if !floors {
                     row.floor = Version::NEVER;
-                } else if listed && !forgets {
-                    row.floor = before;
                 }
             }
         }
@@ -181,7 +195,8 @@ impl Store {
     /// Purges the key's tombstone if it may go.
     pub fn purge(&mut self, key: &str) {
         let cover = self.extents.cover(key);
-        let covered = |row: &Row<u8>| row.existence.is_some_and(|e| !e.alive && e.version < cover);
+        let covered =
+            |row: &Row<u8>| row.existence.is_some_and(|e| !e.alive) && row.newest() < cover;
         let dead = |row: &Row<u8>| row.existence.is_some_and(|e| !e.alive);
         let any = !self.keeps(Rule::PurgeOnlyCovered);
         if self.rows.get(key).is_some_and(|row| covered(row) || (any && dead(row))) {

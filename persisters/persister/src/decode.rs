@@ -1,0 +1,142 @@
+//! From fetched records to steps: batches by type, and extents on their own.
+
+use crate::types::{Meaning, Types};
+use plan::Batch;
+use records::contract::{ContractRecord, Delete, Extent};
+use records::{NativeId, SourceName, TypeName, Version};
+use std::collections::BTreeMap;
+use wire::Incoming;
+
+/// Records that are applied in one transaction, with the number of the last one.
+#[derive(Debug)]
+pub struct Step {
+    /// What is applied.
+    pub work: Work,
+    /// How many of the fetched records are done with it.
+    pub end: usize,
+}
+
+/// What one transaction applies.
+#[derive(Debug)]
+pub enum Work {
+    /// Upserts and deletes, by type.
+    Changes(BTreeMap<TypeName, Batch>),
+    /// An extent, in a short transaction of its own.
+    Extent(Extent),
+}
+
+/// A record that can't be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its number among the fetched records.
+    pub origin: usize,
+    /// The kind of mistake: a closed set.
+    pub class: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Decodes fetched records whose schema ids have been looked up.
+#[must_use]
+pub fn decode(fetched: &[Incoming], types: &Types) -> (Vec<Step>, Vec<Rejected>) {
+    let mut steps = Vec::new();
+    let mut rejected = Vec::new();
+    let mut batches = BTreeMap::new();
+    for (origin, record) in fetched.iter().enumerate() {
+        match decode_one(record, origin, types, &mut batches) {
+            Ok(None) => {}
+            Ok(Some(extent)) => {
+                let work = Work::Changes(std::mem::take(&mut batches));
+                steps.push(Step { work, end: origin });
+                steps.push(Step { work: Work::Extent(extent), end: origin + 1 });
+            }
+            Err((class, message)) => rejected.push(Rejected { origin, class, message }),
+        }
+    }
+    steps.push(Step { work: Work::Changes(batches), end: fetched.len() });
+    (steps, rejected)
+}
+
+fn decode_one(
+    record: &Incoming,
+    origin: usize,
+    types: &Types,
+    batches: &mut BTreeMap<TypeName, Batch>,
+) -> Result<Option<Extent>, (&'static str, String)> {
+    let payload =
+        record.payload.as_deref().ok_or(("no_value", "the record is empty".to_owned()))?;
+    let (id, avro) = wire::unframe(payload).map_err(|e| ("not_framed", e.to_string()))?;
+    let contract = |e: records::contract::ContractError| ("invalid_record", e.to_string());
+    match types.meaning(id) {
+        None => Err(("unknown_schema", format!("schema id {} was not looked up", id.0))),
+        Some(Meaning::Refused(class, reason)) => Err((class, reason.clone())),
+        Some(Meaning::Entity(entity_type, plan)) => {
+            let table = types.table(entity_type).expect("made when the schema was looked up");
+            let batch = batches
+                .entry(entity_type.clone())
+                .or_insert_with(|| Batch::new(table.layout.clone()));
+            plan.decode(avro, origin, batch).map_err(|e| ("invalid_record", e.to_string()))?;
+            Ok(None)
+        }
+        Some(Meaning::Extent(writer)) => {
+            let extent = Extent::decode(writer, avro).map_err(contract)?;
+            check_extent(&extent).map(|()| Some(extent))
+        }
+        Some(Meaning::Delete(writer)) => {
+            let delete = Delete::decode(writer, avro).map_err(contract)?;
+            let (object, version) = delete.validate().map_err(contract)?;
+            check_version(version)?;
+            let Some(table) = types.table(&object.entity_type) else {
+                return Ok(Some(only(
+                    &object.entity_type,
+                    (&object.source, &object.native_id),
+                    version,
+                )));
+            };
+            batches
+                .entry(object.entity_type)
+                .or_insert_with(|| Batch::new(table.layout.clone()))
+                .delete((object.source, object.native_id), version, origin);
+            Ok(None)
+        }
+    }
+}
+
+/// The delete of an object whose type has not been met: an extent over nothing but its key, which
+/// says the same.
+fn only(
+    entity_type: &TypeName,
+    (source, id): (&SourceName, &NativeId),
+    version: Version,
+) -> Extent {
+    Extent {
+        source: source.to_string(),
+        entity_type: Some(entity_type.to_string()),
+        from: id.to_string(),
+        to: Some(format!("{id}\u{1}")),
+        version: version.micros(),
+        keys: Vec::new(),
+    }
+}
+
+fn check_extent(extent: &Extent) -> Result<(), (&'static str, String)> {
+    let invalid = |reason: String| ("invalid_record", reason);
+    SourceName::new(&extent.source).map_err(|e| invalid(e.to_string()))?;
+    if let Some(name) = &extent.entity_type {
+        TypeName::new(name).map_err(|e| invalid(e.to_string()))?;
+    } else if !extent.keys.is_empty() || !extent.from.is_empty() || extent.to.is_some() {
+        return Err(invalid("an extent over all types has no keys and no range".to_owned()));
+    }
+    let inside = |key: &String| *key >= extent.from && extent.to.as_ref().is_none_or(|to| key < to);
+    if let Some(key) = extent.keys.iter().find(|key| !inside(key) || key.contains('\0')) {
+        return Err(invalid(format!("key {key:?} is outside of the extent's range")));
+    }
+    check_version(Version::from_micros(extent.version))
+}
+
+fn check_version(version: Version) -> Result<(), (&'static str, String)> {
+    if version.is_plausible(Version::now()) {
+        return Ok(());
+    }
+    Err(("invalid_record", plan::DecodeError::ImplausibleVersion(version.micros()).to_string()))
+}

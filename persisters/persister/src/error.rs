@@ -1,0 +1,42 @@
+//! What can stop a batch, and what to do about it.
+
+/// Why a batch was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum PersistError {
+    /// PostgreSQL failed; the batch is tried again with a new connection.
+    #[error("PostgreSQL: {0}; check that it is up and that DATABASE_URL is right")]
+    Database(#[from] sqlx::Error),
+    /// Another member of the group owns a partition now, or the database has gone back in time.
+    #[error("partition ownership has changed under this member; reading the positions again")]
+    Fenced,
+    /// Rows kept changing under the batch.
+    #[error("rows of {0} changed {1} times while they were written; trying the batch again")]
+    Contended(String, u32),
+    /// Kafka failed.
+    #[error(transparent)]
+    Kafka(#[from] wire::KafkaProblem),
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] wire::RegistryError),
+    /// A table can't be made ready.
+    #[error(transparent)]
+    Table(#[from] schemas::tables::TableError),
+    /// A stored schema can't be read.
+    #[error("schema {0} was read before and is no entity type any more: {1}")]
+    Schema(i32, String),
+    /// The registry gives another schema for an id than before.
+    #[error(
+        "the registry has another schema under id {0} than before: it was re-installed or \
+             SCHEMA_REGISTRY_URL points to another one; restore it, or use a new topic prefix"
+    )]
+    OtherRegistry(i32),
+    /// The settings are not complete or not right.
+    #[error(transparent)]
+    Settings(#[from] chassis::Mistakes),
+}
+
+impl chassis::ExitKind for PersistError {
+    fn is_final(&self) -> bool {
+        matches!(self, Self::Settings(_) | Self::OtherRegistry(_))
+    }
+}

@@ -1,0 +1,86 @@
+//! What a persister counts. The doc comments are the help texts.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+
+/// The lanes of the inventory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Lane {
+    /// Changes as they happen.
+    Live,
+    /// Full refreshes.
+    Snapshot,
+}
+
+/// Which lane.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LaneLabel {
+    /// The lane.
+    pub lane: Lane,
+}
+
+/// Which class of dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClassLabel {
+    /// The class, of a closed set.
+    pub class: &'static str,
+}
+
+/// The persister's metrics.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Records that were applied.
+    pub records_applied: Family<LaneLabel, Counter>,
+    /// Records that changed no row.
+    pub records_unchanged: Family<LaneLabel, Counter>,
+    /// Rows that were written.
+    pub rows_changed: Family<LaneLabel, Counter>,
+    /// Records that were rejected, by class.
+    pub dead_letters: Family<ClassLabel, Counter>,
+    /// Seconds spent on batches.
+    pub busy: Family<LaneLabel, Counter<f64, AtomicU64>>,
+    /// Seconds from a batch's fetch to its commit.
+    pub batch_duration: Family<LaneLabel, Histogram>,
+    /// Seconds from a record's version to the commit of its row.
+    pub record_age: Family<LaneLabel, Histogram>,
+}
+
+impl Metrics {
+    /// Registers them.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            records_applied: Family::default(),
+            records_unchanged: Family::default(),
+            rows_changed: Family::default(),
+            dead_letters: Family::default(),
+            busy: Family::default(),
+            batch_duration: Family::new_with_constructor(histogram),
+            record_age: Family::new_with_constructor(histogram),
+        };
+        let m = &metrics;
+        let persister = registry.sub_registry_with_prefix("tributary_persister");
+        persister.register("records_applied", "Records applied", m.records_applied.clone());
+        let help = "Records that changed no row";
+        persister.register("records_unchanged", help, m.records_unchanged.clone());
+        persister.register("rows_changed", "Rows written", m.rows_changed.clone());
+        persister.register("dead_letters", "Records rejected", m.dead_letters.clone());
+        persister.register("busy_seconds", "Seconds spent on batches", m.busy.clone());
+        let help = "Seconds from a batch's fetch to its commit";
+        persister.register("batch_duration_seconds", help, m.batch_duration.clone());
+        let of_all = registry.sub_registry_with_prefix("tributary");
+        let help = "Seconds from a record's version to the commit of its row";
+        of_all.register("record_age_seconds", help, m.record_age.clone());
+        metrics
+    }
+}
+
+fn histogram() -> Histogram {
+    const SECONDS: [f64; 13] =
+        [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+    Histogram::new(SECONDS)
+}

@@ -1,0 +1,156 @@
+//! What every transaction of a lane begins with: the positions, then the locks, then the extents.
+
+use crate::error::PersistError;
+use crate::upserts::Covers;
+use records::extents::Extents;
+use records::{Offset, Partition, Version};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The class of our advisory locks, so that they do not meet another program's.
+const LOCK_CLASS: i32 = 0x7472_6962;
+
+/// From where to where a transaction moves a partition's position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advance {
+    /// The partition.
+    pub partition: Partition,
+    /// Where the table must say that it is.
+    pub expected: Offset,
+    /// Where it is after this transaction.
+    pub next: Offset,
+}
+
+/// Who moves positions, and of what.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// The topic.
+    pub topic: String,
+    /// This process, unique per start.
+    pub member: String,
+}
+
+/// How a transaction locks the types that it touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// For upserts and deletes: any number at a time.
+    Shared,
+    /// For an extent: alone.
+    Exclusive,
+}
+
+/// Moves the positions, if they are still ours and where we think they are.
+///
+/// # Errors
+/// [`PersistError::Fenced`] if not.
+pub async fn advance(
+    connection: &mut PgConnection,
+    owner: &Owner,
+    advances: &[Advance],
+) -> Result<(), PersistError> {
+    let column = |f: fn(&Advance) -> i64| advances.iter().map(f).collect::<Vec<_>>();
+    let partitions: Vec<i32> = advances.iter().map(|a| a.partition.0).collect();
+    let done = sqlx::query(
+        "UPDATE tributary.position AS p SET next_offset = i.next, updated_at = now() \
+         FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS i(partition, expected, next) \
+         WHERE p.topic = $1 AND p.owner = $2 AND p.partition = i.partition \
+         AND p.next_offset = i.expected",
+    )
+    .bind(&owner.topic)
+    .bind(&owner.member)
+    .bind(partitions)
+    .bind(column(|a| a.expected.0))
+    .bind(column(|a| a.next.0))
+    .execute(connection)
+    .await?;
+    if done.rows_affected() == advances.len() as u64 { Ok(()) } else { Err(PersistError::Fenced) }
+}
+
+/// Makes this member the owner of partitions and says where each begins; `None`: nothing of it was
+/// ever applied.
+///
+/// # Errors
+/// [`PersistError::Database`].
+pub async fn take_over(
+    connection: &mut PgConnection,
+    owner: &Owner,
+    partitions: &[Partition],
+) -> Result<Vec<(Partition, Option<Offset>)>, PersistError> {
+    let numbers: Vec<i32> = partitions.iter().map(|p| p.0).collect();
+    let rows: Vec<(i32, i64)> = sqlx::query_as(
+        "INSERT INTO tributary.position AS p (topic, partition, next_offset, owner) \
+         SELECT $1, i, 0, $2 FROM unnest($3::int[]) AS i \
+         ON CONFLICT (topic, partition) DO UPDATE SET owner = excluded.owner, updated_at = now() \
+         RETURNING partition, next_offset",
+    )
+    .bind(&owner.topic)
+    .bind(&owner.member)
+    .bind(numbers)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(partition, next)| (Partition(partition), (next > 0).then_some(Offset(next))))
+        .collect())
+}
+
+/// Locks sources' types until the end of the transaction, always in the same order.
+///
+/// # Errors
+/// [`PersistError::Database`].
+pub async fn lock<'a>(
+    connection: &mut PgConnection,
+    lock: Lock,
+    types: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<(), PersistError> {
+    let slots: BTreeSet<i32> = types.into_iter().map(|(source, kind)| slot(source, kind)).collect();
+    let function = match lock {
+        Lock::Shared => {
+            "SELECT pg_advisory_xact_lock_shared($1, slot) \
+             FROM unnest($2::int[]) WITH ORDINALITY AS i(slot, ord) ORDER BY ord"
+        }
+        Lock::Exclusive => {
+            "SELECT pg_advisory_xact_lock($1, slot) \
+             FROM unnest($2::int[]) WITH ORDINALITY AS i(slot, ord) ORDER BY ord"
+        }
+    };
+    let slots: Vec<i32> = slots.into_iter().collect();
+    sqlx::query(function).bind(LOCK_CLASS).bind(slots).execute(connection).await?;
+    Ok(())
+}
+
+/// The newest extents by source, of these types taken together (`''` stands for extents over all
+/// types). To be read only in a statement after [`lock`].
+///
+/// # Errors
+/// [`PersistError::Database`].
+pub async fn covers(
+    connection: &mut PgConnection,
+    types: &[&str],
+    sources: &BTreeSet<&str>,
+) -> Result<Covers, PersistError> {
+    let sources: Vec<&str> = sources.iter().copied().collect();
+    let rows: Vec<(String, String, Option<String>, i64)> = sqlx::query_as(
+        "SELECT source, from_id, to_id, version FROM tributary.extent \
+         WHERE source = ANY($1) AND type = ANY($2) ORDER BY version",
+    )
+    .bind(sources)
+    .bind(types)
+    .fetch_all(connection)
+    .await?;
+    let mut covers = BTreeMap::<String, Extents>::new();
+    for (source, from, to, version) in rows {
+        let extents = covers.entry(source).or_default();
+        extents.insert(&from, to.as_deref(), Version::from_micros(version));
+    }
+    Ok(covers.into_iter().collect())
+}
+
+/// One of 256 slots, by FNV-1a over source, a separator and type.
+fn slot(source: &str, kind: &str) -> i32 {
+    let bytes = source.bytes().chain([0]).chain(kind.bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    i32::from((hash ^ (hash >> 32)).to_le_bytes()[0])
+}

@@ -1,0 +1,192 @@
+//! What schema ids mean: found out at the first record, remembered in `tributary.schema`.
+
+use crate::decode::Work;
+use crate::error::PersistError;
+use crate::upserts::Sets;
+use apache_avro::Schema;
+use plan::{Layout, Plan, Statements};
+use records::contract::{ContractRecord, Delete, Extent};
+use records::model::AttributeSet;
+use records::{AttributeName, ColumnType, EntityType, TypeName};
+use sqlx::PgConnection;
+use std::collections::HashMap;
+use std::sync::Arc;
+use wire::{Registry, SchemaId};
+
+/// What the records with one schema id are.
+#[derive(Debug, Clone)]
+pub enum Meaning {
+    /// Entities of a type.
+    Entity(TypeName, Arc<Plan>),
+    /// Deletes, under their writer's schema.
+    Delete(Arc<Schema>),
+    /// Extents, under their writer's schema.
+    Extent(Arc<Schema>),
+    /// Nothing that can be applied: class and reason.
+    Refused(&'static str, String),
+}
+
+/// A type's table.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Its attributes.
+    pub layout: Arc<Layout>,
+    /// Its statements.
+    pub statements: Arc<Statements>,
+    /// The attribute sets that its rows' bases may refer to.
+    pub sets: Arc<Sets>,
+}
+
+/// The types that this process has met.
+#[derive(Debug)]
+pub struct Types {
+    registry: Registry,
+    meanings: HashMap<i32, Meaning>,
+    tables: HashMap<TypeName, Table>,
+}
+
+impl Types {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(registry: Registry) -> Self {
+        Self { registry, meanings: HashMap::new(), tables: HashMap::new() }
+    }
+
+    /// Forgets everything: after any loss of a connection the tables may be others.
+    pub fn forget(&mut self) {
+        self.meanings.clear();
+        self.tables.clear();
+    }
+
+    /// The table of a type that some record of this process had.
+    #[must_use]
+    pub fn table(&self, entity_type: &TypeName) -> Option<&Table> {
+        self.tables.get(entity_type)
+    }
+
+    /// The tables of the batches of a step.
+    #[must_use]
+    pub fn tables_of(&self, work: &Work) -> HashMap<TypeName, Table> {
+        let Work::Changes(batches) = work else { return HashMap::new() };
+        batches.keys().filter_map(|name| Some((name.clone(), self.table(name)?.clone()))).collect()
+    }
+
+    /// The meaning of a schema id that was [looked up](Self::look_up).
+    #[must_use]
+    pub fn meaning(&self, id: SchemaId) -> Option<&Meaning> {
+        self.meanings.get(&id.0)
+    }
+
+    /// Finds out what a schema id means, and makes or widens its table.
+    ///
+    /// # Errors
+    /// What a later try may heal; what it can't is [`Meaning::Refused`].
+    pub async fn look_up(
+        &mut self,
+        connection: &mut PgConnection,
+        id: SchemaId,
+    ) -> Result<(), PersistError> {
+        if self.meanings.contains_key(&id.0) {
+            return Ok(());
+        }
+        let json = match self.registry.schema(id).await {
+            Ok(json) => json,
+            Err(error) if error.is_final() => {
+                let refused = Meaning::Refused("unknown_schema", error.to_string());
+                self.meanings.insert(id.0, refused);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let meaning = match Schema::parse_str(&json) {
+            Err(error) => Meaning::Refused("invalid_schema", error.to_string()),
+            Ok(schema) => self.understand(connection, id, (schema, &json)).await?,
+        };
+        self.meanings.insert(id.0, meaning);
+        Ok(())
+    }
+
+    async fn understand(
+        &mut self,
+        connection: &mut PgConnection,
+        id: SchemaId,
+        (schema, json): (Schema, &str),
+    ) -> Result<Meaning, PersistError> {
+        let name = schema.name().map(|name| name.fullname(None)).unwrap_or_default();
+        if name == Delete::SUBJECT {
+            return Ok(Meaning::Delete(Arc::new(schema)));
+        }
+        if name == Extent::SUBJECT {
+            return Ok(Meaning::Extent(Arc::new(schema)));
+        }
+        let entity = match EntityType::of_schema(schema, json) {
+            Ok(entity) => entity,
+            Err(error) => return Ok(Meaning::Refused("unknown_record_type", error.to_string())),
+        };
+        remember(connection, id, &entity).await?;
+        match schemas::tables::ensure(connection, &entity).await {
+            Ok(changes) => {
+                for change in changes {
+                    tracing::info!(entity_type = %entity.name(), "table changed: {change}");
+                }
+            }
+            Err(error) if error.is_final() => {
+                return Ok(Meaning::Refused("table", error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let table = load(connection, &entity).await?;
+        let plan = match Plan::compile(id.0, &entity, &table.layout) {
+            Ok(plan) => plan,
+            Err(missing) => {
+                let reason = format!("table {} has no column {missing:?}", entity.name());
+                return Ok(Meaning::Refused("table", reason));
+            }
+        };
+        self.tables.insert(entity.name().clone(), table);
+        Ok(Meaning::Entity(entity.name().clone(), Arc::new(plan)))
+    }
+}
+
+async fn remember(
+    connection: &mut PgConnection,
+    id: SchemaId,
+    entity: &EntityType,
+) -> Result<(), PersistError> {
+    let known: String = sqlx::query_scalar(
+        "INSERT INTO tributary.schema (id, subject, fingerprint, json) \
+         VALUES ($1, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'), $3) \
+         ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING json",
+    )
+    .bind(id.0)
+    .bind(entity.subject())
+    .bind(entity.json())
+    .fetch_one(connection)
+    .await?;
+    if known == entity.json() { Ok(()) } else { Err(PersistError::OtherRegistry(id.0)) }
+}
+
+async fn load(connection: &mut PgConnection, entity: &EntityType) -> Result<Table, PersistError> {
+    let attributes = schemas::tables::columns(connection, entity.name())
+        .await?
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|(name, sql)| Some((AttributeName::new(name).ok()?, column_type(&sql)?)))
+        .collect();
+    let layout = Arc::new(Layout { entity_type: entity.name().clone(), attributes });
+    let mut sets = Sets::new();
+    for (id, json) in crate::upserts::base_schemas(connection, entity.subject()).await? {
+        let known = EntityType::parse(&json)
+            .map_err(|error| PersistError::Schema(id, error.to_string()))?;
+        let mut indexes: Vec<usize> =
+            known.attributes().iter().filter_map(|a| layout.index_of(a.name.as_str())).collect();
+        indexes.sort_unstable();
+        sets.insert(id, Arc::new(AttributeSet { schema: id, indexes }));
+    }
+    let statements = Arc::new(Statements::of(&layout));
+    Ok(Table { layout, statements, sets: Arc::new(sets) })
+}
+
+fn column_type(sql: &str) -> Option<ColumnType> {
+    ColumnType::ALL.into_iter().find(|column| column.sql() == sql)
+}

@@ -1,0 +1,211 @@
+//! Applies a batch of one type: read the registers, fold, write what changed.
+
+use crate::error::PersistError;
+use crate::parameter::Parameter;
+use plan::{Array, Batch, Cell, Group, Statements, Stored, Write, Writes, fold};
+use records::Version;
+use records::extents::Extents;
+use records::model::{AttributeSet, Base, Existence, Row};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// How often a batch is read again because rows changed between read and write.
+const ROUNDS_MAX: u32 = 20;
+
+/// The newest extents by source, for one type.
+pub type Covers = HashMap<String, Extents>;
+
+/// Attribute sets by schema id: those that the bases of rows refer to.
+pub type Sets = HashMap<i32, Arc<AttributeSet>>;
+
+/// What a batch did to a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records that were applied.
+    pub applied: u64,
+    /// Records that changed no row.
+    pub unchanged: u64,
+    /// Rows that were written.
+    pub rows_changed: u64,
+}
+
+/// A batch and what is needed to apply it.
+#[derive(Debug)]
+pub struct Apply<'a> {
+    /// The records.
+    pub batch: &'a Batch,
+    /// The table's statements.
+    pub statements: &'a Statements,
+    /// The extents over the table.
+    pub covers: &'a Covers,
+    /// Whether a whole record that equals its living row need not be written: the licence.
+    pub licensed: bool,
+}
+
+impl Apply<'_> {
+    /// Applies the batch inside of the caller's transaction; `sets` must know every schema that
+    /// [`base_schemas`] names.
+    ///
+    /// # Errors
+    /// [`PersistError`]; the transaction must then be rolled back.
+    pub async fn run(
+        &self,
+        connection: &mut PgConnection,
+        sets: &Sets,
+    ) -> Result<Counts, PersistError> {
+        let mut pending = self.batch.groups();
+        let records = self.batch.records().len() as u64;
+        let mut written_keys = 0;
+        for _ in 0..ROUNDS_MAX {
+            let known = self.read(connection, &pending, sets).await?;
+            let writes = self.fold(&pending, &known);
+            let wanted = writes.len() as u64;
+            let written = self.write(connection, writes).await?;
+            written_keys += written;
+            if written == wanted {
+                let unchanged = records.saturating_sub(written_keys);
+                return Ok(Counts { applied: records, unchanged, rows_changed: written_keys });
+            }
+            pending.retain(|group| known.contains(group));
+        }
+        Err(PersistError::Contended(self.batch.layout().entity_type.to_string(), ROUNDS_MAX))
+    }
+
+    /// The registers of the groups' rows; groups that need not be looked at are left out.
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        groups: &[Group],
+        sets: &Sets,
+    ) -> Result<Known, PersistError> {
+        let mut known = Known::default();
+        let (single, rest): (Vec<_>, Vec<_>) =
+            groups.iter().partition(|group| self.licensed && self.batch.is_whole(group));
+        for (statement, groups, all) in
+            [(&self.statements.compare, &single, false), (&self.statements.read, &rest, true)]
+        {
+            if groups.is_empty() {
+                continue;
+            }
+            let parameters = self.batch.look_up(groups, !all);
+            let rows = bind(statement, parameters).fetch_all(&mut *connection).await?;
+            if all {
+                groups.iter().for_each(|group| known.add(group, None));
+            }
+            for row in &rows {
+                let ord: i64 = row.try_get("ord")?;
+                let group = groups[usize::try_from(ord - 1).unwrap_or(0)];
+                known.add(group, self.stored(row, sets)?);
+            }
+        }
+        Ok(known)
+    }
+
+    fn fold(&self, groups: &[Group], known: &Known) -> Vec<Write> {
+        groups
+            .iter()
+            .filter_map(|group| {
+                let stored = known.0.get(&group.records[0])?;
+                let (source, native_id) = self.batch.key(group.records[0]);
+                let cover = self.covers.get(source).map_or(Version::NEVER, |e| e.cover(native_id));
+                fold(self.batch, group, stored.as_ref(), cover)
+            })
+            .collect()
+    }
+
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        writes: Vec<Write>,
+    ) -> Result<u64, PersistError> {
+        let (updates, inserts): (Vec<_>, Vec<_>) =
+            writes.into_iter().partition(|write| write.xmin.is_some());
+        let mut written = 0;
+        if !inserts.is_empty() {
+            let parameters = Writes::new(self.batch, &inserts).insert();
+            let done = bind(&self.statements.insert, parameters).execute(&mut *connection).await?;
+            written += done.rows_affected();
+        }
+        if !updates.is_empty() {
+            let parameters = Writes::new(self.batch, &updates).update();
+            let done = bind(&self.statements.update, parameters).execute(&mut *connection).await?;
+            written += done.rows_affected();
+        }
+        Ok(written)
+    }
+
+    /// A row's registers; `None` if there is no row.
+    fn stored(&self, row: &PgRow, sets: &Sets) -> Result<Option<Stored>, PersistError> {
+        let Some(xmin) = row.try_get::<Option<i64>, _>("xmin")? else { return Ok(None) };
+        let version = |name: &str| {
+            row.try_get::<Option<i64>, _>(name).map(|micros| micros.map(Version::from_micros))
+        };
+        let layout = self.batch.layout();
+        let alive = row.try_get::<Option<bool>, _>("alive")?;
+        let exceptions = row.try_get::<Option<String>, _>("exceptions")?.unwrap_or_default();
+        let by_name: BTreeMap<String, i64> = serde_json::from_str(&exceptions).unwrap_or_default();
+        let base = match (version("base_version")?, row.try_get::<Option<i32>, _>("base_schema")?) {
+            (Some(version), Some(schema)) => {
+                let unknown = || PersistError::Schema(schema, "it was not looked up".to_owned());
+                let attributes = Arc::clone(sets.get(&schema).ok_or_else(unknown)?);
+                Some(Base { version, attributes })
+            }
+            _ => None,
+        };
+        let exceptions = by_name
+            .into_iter()
+            .filter_map(|(name, micros)| {
+                Some((layout.index_of(&name)?, Version::from_micros(micros)))
+            })
+            .collect();
+        let existence = version("existence_version")?.zip(alive);
+        let row = Row {
+            existence: existence.map(|(version, alive)| Existence { version, alive }),
+            floor: version("floor_version")?.unwrap_or_default(),
+            base,
+            exceptions,
+            values: vec![Some(Cell::Stored); layout.attributes.len()],
+        };
+        Ok(Some(Stored { xmin, row }))
+    }
+}
+
+/// What was read, by a group's first record.
+#[derive(Debug, Default)]
+struct Known(HashMap<usize, Option<Stored>>);
+
+impl Known {
+    fn add(&mut self, group: &Group, stored: Option<Stored>) {
+        self.0.insert(group.records[0], stored);
+    }
+
+    fn contains(&self, group: &Group) -> bool {
+        self.0.contains_key(&group.records[0])
+    }
+}
+
+/// The schema ids that the bases of the batch's rows may have: those of the whole table, which
+/// are as few as the versions of its schema.
+///
+/// # Errors
+/// [`PersistError::Database`].
+pub async fn base_schemas(
+    connection: &mut PgConnection,
+    subject: &str,
+) -> Result<Vec<(i32, String)>, PersistError> {
+    Ok(sqlx::query_as("SELECT id, json FROM tributary.schema WHERE subject = $1")
+        .bind(subject)
+        .fetch_all(connection)
+        .await?)
+}
+
+fn bind(
+    statement: &str,
+    parameters: Vec<Array>,
+) -> sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments> {
+    parameters.into_iter().fold(sqlx::query(AssertSqlSafe(statement.to_owned())), |query, array| {
+        query.bind(Parameter(array))
+    })
+}

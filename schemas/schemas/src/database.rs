@@ -1,0 +1,50 @@
+//! The way to PostgreSQL.
+
+use chassis::{Fields, Secret};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use std::str::FromStr;
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    url: Secret,
+    password: Option<Secret>,
+}
+
+impl DatabaseSettings {
+    /// Reads the section `database`.
+    pub fn read(root: &mut Fields) -> Option<Self> {
+        let mut fields = root.section("database");
+        let url = fields.required("url");
+        let password = fields.secret_file("password_file");
+        Some(Self { url: url?, password: password? })
+    }
+
+    /// From a URL alone.
+    #[must_use]
+    pub fn of_url(url: &str) -> Self {
+        Self { url: Secret::new(url), password: None }
+    }
+}
+
+/// One connection.
+///
+/// # Errors
+/// What PostgreSQL or the way to it said; the URL is not in it.
+pub async fn connect_one(settings: &DatabaseSettings) -> Result<PgConnection, sqlx::Error> {
+    let mut options = PgConnectOptions::from_str(settings.url.expose())?;
+    if let Some(password) = &settings.password {
+        options = options.password(password.expose());
+    }
+    let options = options.application_name("tributary");
+    PgConnection::connect_with(&options).await
+}
+
+/// Brings our own tables to this version; migrations that have run are left alone.
+///
+/// # Errors
+/// What could not be migrated.
+pub async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::migrate::MigrateError> {
+    sqlx::migrate!("../postgres").run(connection).await
+}
