@@ -1,28 +1,45 @@
-# `make help` lists what can be made.
+# Everything a developer needs by one word each; `make` alone lists them.
 SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-export CARGO_TERM_COLOR ?= auto
+.PHONY: help setup stack stack-down demo psql test clean
 
-.PHONY: help setup stack stack-down test clean
+# The vCenter simulator's inventory: so many VMs, or a folder that `govc object.save` wrote.
+VMS ?= 200
+INVENTORY ?=
+# ONCE=1 lets the demo end by itself when the rows equal the source.
+ONCE ?=
 
-help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+stack := target/debug/stack
+inventory := $(if $(INVENTORY),--inventory '$(INVENTORY)',--vms $(VMS))
 
-setup: ## check the toolchains, fetch the parts of the local stack
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Check this machine, install and fetch what is missing
 	@tests/harness/setup.sh
 
-stack: setup ## bring up Kafka, registry, PostgreSQL and a vCenter simulator on this machine
-	@cargo build --quiet --package harness
-	@target/debug/stack up
+stack: setup ## Start Kafka, registry, PostgreSQL and a vCenter simulator, and print their addresses
+	@cargo build -p harness --bin stack
+	@$(stack) up $(inventory)
 
-stack-down: ## stop them; their data stays
-	@cargo build --quiet --package harness
-	@target/debug/stack down
+stack-down: ## Stop them; their data stay
+	@if [ -x $(stack) ]; then $(stack) down; fi
 
-test: setup ## format, lints, unit, property and stack tests
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --quiet -- --deny warnings
-	cargo test --workspace --quiet
+demo: setup ## Run the whole pipeline on a simulated vCenter: VMS=200, INVENTORY=DIR, ONCE=1
+	@cargo build --workspace --bins
+	@$(stack) demo $(inventory) $(if $(ONCE),--once)
 
-clean: ## remove what was built
-	cargo clean
+psql: ## Open psql on the stack's database
+	@variables=$$($(stack) env) && eval "$$variables" && exec .stack/cache/postgres/psql "$$DATABASE_URL"
+
+test: setup ## Check format and lints, then run all tests on the real parts
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo build --workspace --bins
+	cargo test --workspace
+
+clean: ## Stop the stack and delete its data and everything that was built
+	@if [ -x $(stack) ]; then $(stack) reset; fi
+	@rm -rf .stack
+	@cargo clean

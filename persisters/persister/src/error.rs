@@ -30,6 +30,12 @@ pub enum PersistError {
              SCHEMA_REGISTRY_URL points to another one; restore it, or use a new topic prefix"
     )]
     OtherRegistry(i32),
+    /// The admin port failed.
+    #[error(transparent)]
+    Admin(chassis::AdminError),
+    /// A lane's task has died.
+    #[error("a lane has died: {0}; this is a mistake of the program")]
+    Lane(tokio::task::JoinError),
     /// The settings are not complete or not right.
     #[error(transparent)]
     Settings(#[from] chassis::Mistakes),

@@ -28,6 +28,8 @@ pub struct Lane {
     pub database: schemas::database::DatabaseSettings,
     /// Commands to the reader thread.
     pub reader: ReaderHandle,
+    /// The group's own reader, which commits for both lanes.
+    pub group: ReaderHandle,
     /// What the reader thread has fetched.
     pub events: mpsc::Receiver<Event>,
     /// What schema ids mean.
@@ -298,7 +300,7 @@ impl Running<'_> {
         self.expected.extend(advances.iter().map(|a| (a.partition, a.next)));
         self.tell_live(advances.iter().map(|a| (a.partition, a.next)));
         let next = advances.iter().map(|a| (a.partition, a.next)).collect();
-        self.lane.reader.commit(&self.lane.owner.topic, next);
+        self.lane.group.commit(&self.lane.owner.topic, next);
     }
 
     fn tell_live(&self, next: impl IntoIterator<Item = (Partition, Offset)>) {

@@ -2,7 +2,7 @@
 
 use crate::error::PersistError;
 use crate::sweep::{remember, sweep};
-use crate::transaction::{Lock, covers, lock};
+use crate::transaction::{Lock, covers, lock, slot};
 use crate::types::Table;
 use crate::upserts::{Apply, Counts};
 use plan::Batch;
@@ -22,11 +22,7 @@ pub async fn changes(
     licensed: bool,
 ) -> Result<Counts, PersistError> {
     let mut total = Counts::default();
-    let touched = batches.iter().flat_map(|(entity_type, batch)| {
-        let sources: BTreeSet<&str> = batch.records().iter().map(|r| r.source.as_str()).collect();
-        sources.into_iter().map(|source| (source, entity_type.as_str()))
-    });
-    lock(connection, Lock::Shared, touched).await?;
+    lock(connection, Lock::Shared, slots_of(batches)).await?;
     for (entity_type, batch) in batches {
         let table = tables.get(entity_type).expect("decode has asked for it");
         let sources = batch.records().iter().map(|r| r.source.as_str()).collect();
@@ -41,6 +37,14 @@ pub async fn changes(
     Ok(total)
 }
 
+fn slots_of(batches: &BTreeMap<TypeName, Batch>) -> BTreeSet<i32> {
+    let of_batch = |(entity_type, batch): (&TypeName, &Batch)| -> BTreeSet<i32> {
+        let records = batch.records().iter();
+        records.map(|r| slot(r.source.as_str(), entity_type.as_str())).collect()
+    };
+    batches.iter().flat_map(of_batch).collect()
+}
+
 /// Applies an extent to its type, or to all types.
 ///
 /// # Errors
@@ -51,8 +55,9 @@ pub async fn extent(
 ) -> Result<Counts, PersistError> {
     let tables = tables(connection, extent.entity_type.as_deref()).await?;
     let own = extent.entity_type.as_deref().unwrap_or_default();
-    let touched = tables.iter().map(|table| (extent.source.as_str(), table.as_str()));
-    lock(connection, Lock::Exclusive, touched.chain([(extent.source.as_str(), own)])).await?;
+    let of_tables = tables.iter().map(|table| slot(&extent.source, table));
+    let slots = of_tables.chain([slot(&extent.source, own)]).collect();
+    lock(connection, Lock::Exclusive, slots).await?;
     let version = Version::from_micros(extent.version);
     let source = BTreeSet::from([extent.source.as_str()]);
     let mut changed = 0;

@@ -58,9 +58,7 @@ pub async fn remember(
     (source, kind): (&str, &str),
     ranges: &[(String, Option<String>, i64)],
 ) -> Result<(), PersistError> {
-    let column = |f: fn(&(String, Option<String>, i64)) -> String| -> Vec<String> {
-        ranges.iter().map(f).collect()
-    };
+    let starts: Vec<String> = ranges.iter().map(|range| range.0.clone()).collect();
     let ends: Vec<Option<String>> = ranges.iter().map(|range| range.1.clone()).collect();
     let versions: Vec<i64> = ranges.iter().map(|range| range.2).collect();
     sqlx::query("DELETE FROM tributary.extent WHERE source = $1 AND type = $2")
@@ -74,7 +72,7 @@ pub async fn remember(
     )
     .bind(source)
     .bind(kind)
-    .bind(column(|range| range.0.clone()))
+    .bind(starts)
     .bind(ends)
     .bind(versions)
     .execute(&mut *connection)

@@ -48,7 +48,6 @@ pub async fn advance(
     owner: &Owner,
     advances: &[Advance],
 ) -> Result<(), PersistError> {
-    let column = |f: fn(&Advance) -> i64| advances.iter().map(f).collect::<Vec<_>>();
     let partitions: Vec<i32> = advances.iter().map(|a| a.partition.0).collect();
     let done = sqlx::query(
         "UPDATE tributary.position AS p SET next_offset = i.next, updated_at = now() \
@@ -59,8 +58,8 @@ pub async fn advance(
     .bind(&owner.topic)
     .bind(&owner.member)
     .bind(partitions)
-    .bind(column(|a| a.expected.0))
-    .bind(column(|a| a.next.0))
+    .bind(advances.iter().map(|a| a.expected.0).collect::<Vec<_>>())
+    .bind(advances.iter().map(|a| a.next.0).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     if done.rows_affected() == advances.len() as u64 { Ok(()) } else { Err(PersistError::Fenced) }
@@ -94,16 +93,15 @@ pub async fn take_over(
         .collect())
 }
 
-/// Locks sources' types until the end of the transaction, always in the same order.
+/// Locks slots until the end of the transaction, always in the same order.
 ///
 /// # Errors
 /// [`PersistError::Database`].
-pub async fn lock<'a>(
+pub async fn lock(
     connection: &mut PgConnection,
     lock: Lock,
-    types: impl IntoIterator<Item = (&'a str, &'a str)>,
+    slots: BTreeSet<i32>,
 ) -> Result<(), PersistError> {
-    let slots: BTreeSet<i32> = types.into_iter().map(|(source, kind)| slot(source, kind)).collect();
     let function = match lock {
         Lock::Shared => {
             "SELECT pg_advisory_xact_lock_shared($1, slot) \
@@ -146,8 +144,9 @@ pub async fn covers(
     Ok(covers.into_iter().collect())
 }
 
-/// One of 256 slots, by FNV-1a over source, a separator and type.
-fn slot(source: &str, kind: &str) -> i32 {
+/// The lock of a source's type: one of 256 slots, by FNV-1a over source, a separator and type.
+#[must_use]
+pub fn slot(source: &str, kind: &str) -> i32 {
     let bytes = source.bytes().chain([0]).chain(kind.bytes());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -160,6 +160,7 @@ impl<V: Clone> Row<V> {
             self.existence = Some(Existence { version, alive: false });
             self.floor = self.floor.max(version);
         } else if known.is_some_and(|e| e.alive && e.version > version) && version > self.floor {
+            // It was made again since: what the new life's writer doesn't know is not from before.
             self.floor = version;
             self.void_below(version);
         }

@@ -277,8 +277,11 @@ pub fn non_null(schema: &Schema) -> Option<&Schema> {
     }
 }
 
+/// A field, what it must be, and whether a schema is that.
+type Rule = (&'static str, &'static str, fn(&Schema) -> bool);
+
 fn check_envelope(record: &str, schema: &RecordSchema) -> Result<(), SchemaError> {
-    let rules: [(&'static str, &'static str, fn(&Schema) -> bool); 4] = [
+    let rules: [Rule; 4] = [
         ("source", "a string", |s| *s == Schema::String),
         ("native_id", "a string", |s| *s == Schema::String),
         ("version", "a long", |s| matches!(s, Schema::Long | Schema::TimestampMicros)),

@@ -46,5 +46,6 @@ pub async fn connect_one(settings: &DatabaseSettings) -> Result<PgConnection, sq
 /// # Errors
 /// What could not be migrated.
 pub async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::migrate::MigrateError> {
-    sqlx::migrate!("../postgres").run(connection).await
+    // `run` can't be awaited in a task that must be Send (its `Acquire` is not general enough).
+    sqlx::migrate!("../postgres").run_direct(None, connection, false).await
 }

@@ -1,4 +1,5 @@
 //! What a test of the pipeline may rely on.
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 use std::fmt::Debug;
 use std::net::TcpListener;
@@ -90,9 +91,9 @@ async fn killed_servers_come_back_with_their_data() {
 #[tokio::test]
 async fn a_server_that_does_not_start_shows_its_log() {
     let world = World::start("taken_port", &Template::EMPTY).await.unwrap();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    let ports = KafkaPorts { broker: port, controller: port };
+    let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [broker, controller] = [0, 1].map(|i| taken[i].local_addr().unwrap().port());
+    let ports = KafkaPorts { broker, controller };
 
     let folder = world.folder().join("kafka");
     let kafka = Kafka::launch(&folder, ports, Lifetime::Test).await.unwrap();

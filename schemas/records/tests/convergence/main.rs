@@ -1,5 +1,7 @@
 //! Whatever is lost, late, repeated or out of order, rows end equal to the source.
 
+#![expect(clippy::print_stdout, reason = "the counts are for whoever reads the run")]
+
 mod counterexamples;
 mod histories;
 mod random;

@@ -1,0 +1,69 @@
+//! What a persister must be told.
+
+use chassis::{AdminSettings, Fields, LogSettings, Mistakes};
+use schemas::database::DatabaseSettings;
+use std::path::Path;
+use wire::{KafkaSettings, RegistrySettings};
+
+/// The commented defaults: also the documentation of the settings.
+pub const DEFAULTS: &str = include_str!("defaults.yaml");
+
+/// Everything that a persister is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Kafka.
+    pub kafka: KafkaSettings,
+    /// The schema registry.
+    pub registry: RegistrySettings,
+    /// PostgreSQL.
+    pub database: DatabaseSettings,
+    /// The consumer group.
+    pub group: String,
+    /// The member's slot in the group.
+    pub instance: Option<String>,
+    /// The most records of one transaction.
+    pub batch_records: usize,
+    /// The most kibibytes that wait in each lane's client.
+    pub queue_kibibytes_max: usize,
+    /// Logs.
+    pub log: LogSettings,
+    /// The admin port.
+    pub admin: AdminSettings,
+}
+
+impl Settings {
+    /// Reads defaults, file and environment.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn load(file: Option<&Path>) -> Result<Self, Mistakes> {
+        let mut root = chassis::load(DEFAULTS, file)?;
+        let settings = Self::read(&mut root);
+        root.finish()?;
+        Ok(settings.expect("whatever is missing has been told as a mistake"))
+    }
+
+    fn read(root: &mut Fields) -> Option<Self> {
+        let kafka = KafkaSettings::read(root);
+        let registry = RegistrySettings::read(root);
+        let database = DatabaseSettings::read(root);
+        let log = LogSettings::read(root);
+        let admin = AdminSettings::read(root);
+        let mut own = root.section("persister");
+        let group = own.required("group");
+        let instance = own.optional("instance");
+        let batch_records = own.required("batch_records");
+        let queue_kibibytes_max = own.required("queue_kibibytes_max");
+        Some(Self {
+            kafka: kafka?,
+            registry: registry?,
+            database: database?,
+            group: group?,
+            instance,
+            batch_records: batch_records?,
+            queue_kibibytes_max: queue_kibibytes_max?,
+            log: log?,
+            admin: admin?,
+        })
+    }
+}

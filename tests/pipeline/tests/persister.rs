@@ -1,0 +1,135 @@
+//! Records of a type that nobody has seen before become rows, exactly as the model says.
+
+use harness::{Program, World, wait_until};
+use pipeline::{MIGRATED, Outcome, Source};
+use records::{Topic, Value, Version};
+use sqlx::{Connection, PgConnection};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(30);
+
+const WIDGET: &str = r#"{"type":"record","name":"Widget","namespace":"test","fields":[
+    {"name":"source","type":"string"},
+    {"name":"native_id","type":"string"},
+    {"name":"version","type":"long"},
+    {"name":"update_mask","type":["null",{"type":"array","items":"string"}],"default":null},
+    {"name":"name","type":["null","string"],"default":null},
+    {"name":"size","type":["null","long"],"default":null},
+    {"name":"tags","type":["null",{"type":"array","items":"string"}],"default":null},
+    {"name":"labels","type":["null",{"type":"map","values":"string"}],"default":null}]}"#;
+
+struct Bench {
+    _world: World,
+    source: Source,
+    database: PgConnection,
+    persister: Program,
+}
+
+fn persister(world: &World) -> Outcome<Program> {
+    Ok(world.program("persister", |command| command.args(["run", "--instance", "slot-0"]))?)
+}
+
+impl Bench {
+    async fn start(name: &str) -> Outcome<Self> {
+        let world = World::start(name, &MIGRATED).await?;
+        let source = Source::start(&world, WIDGET).await?;
+        let persister = persister(&world)?;
+        let database = PgConnection::connect(world.database_url()).await?;
+        Ok(Self { _world: world, source, database, persister })
+    }
+
+    /// Waits until the view shows exactly this: id, name, size.
+    async fn shows(&mut self, wanted: &[(&str, Option<&str>, Option<i64>)]) -> Outcome<()> {
+        let wanted = format!("{wanted:?}");
+        wait_until(&format!("rows {wanted}"), LONG, async || {
+            let rows = self.rows().await.map_err(|error| error.to_string())?;
+            if rows == wanted { Ok(()) } else { Err(rows) }
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn rows(&mut self) -> Result<String, sqlx::Error> {
+        let rows: Vec<(String, Option<String>, Option<i64>)> =
+            sqlx::query_as("SELECT native_id, name, size FROM inventory.widget ORDER BY 1")
+                .fetch_all(&mut self.database)
+                .await?;
+        Ok(format!("{rows:?}"))
+    }
+}
+
+#[tokio::test]
+async fn records_become_rows_and_a_listing_ends_what_it_does_not_list() -> Outcome<()> {
+    let mut bench = Bench::start("rows").await?;
+    let source = &bench.source;
+    let listing = Version::now();
+    let tags: Value = vec!["x", "y"].into();
+    let a = [("name", "a".into()), ("size", 1_i64.into()), ("tags", tags)];
+    source.upsert(Topic::InventorySnapshot, ("a", listing), false, &a).await?;
+    source
+        .upsert(Topic::InventorySnapshot, ("b", listing), false, &[("size", 2_i64.into())])
+        .await?;
+    source.extent(&["a", "b"], listing).await?;
+    bench.shows(&[("a", Some("a"), Some(1)), ("b", None, Some(2))]).await?;
+
+    let source = &bench.source;
+    let later = Version::now();
+    source.upsert(Topic::InventoryLive, ("a", later), true, &[("size", 7_i64.into())]).await?;
+    source.delete("b", later).await?;
+    source.upsert(Topic::InventoryLive, ("c", later), false, &[("name", "c".into())]).await?;
+    bench.shows(&[("a", Some("a"), Some(7)), ("c", Some("c"), None)]).await?;
+
+    let last = Version::now();
+    let a = [("name", "a".into()), ("size", 7_i64.into())];
+    bench.source.upsert(Topic::InventorySnapshot, ("a", last), false, &a).await?;
+    bench.source.extent(&["a"], last).await?;
+    bench.shows(&[("a", Some("a"), Some(7))]).await
+}
+
+#[tokio::test]
+async fn an_older_record_never_wins() -> Outcome<()> {
+    let mut bench = Bench::start("older").await?;
+    let old = Version::now();
+    let new = old.plus(Duration::from_millis(5));
+    let live = Topic::InventoryLive;
+    bench.source.upsert(live, ("a", new), false, &[("size", 2_i64.into())]).await?;
+    bench.source.upsert(live, ("a", old), false, &[("size", 1_i64.into())]).await?;
+    bench.source.delete("a", old).await?;
+    bench.source.upsert(live, ("end", new), false, &[]).await?;
+    bench.shows(&[("a", None, Some(2)), ("end", None, None)]).await
+}
+
+#[tokio::test]
+async fn poison_is_a_dead_letter_and_costs_only_itself() -> Outcome<()> {
+    let mut bench = Bench::start("poison").await?;
+    let live = Topic::InventoryLive;
+    let version = Version::now();
+    bench.source.upsert(live, ("a", version), false, &[]).await?;
+    bench.source.send(live, "k".into(), b"no frame".to_vec()).await?;
+    bench.source.send(live, "k".into(), vec![0, 0, 0x7f, 0xff, 0xff, 1]).await?;
+    let far = Version::now().plus(Duration::from_secs(3600));
+    bench.source.upsert(live, ("far", far), false, &[]).await?;
+    bench.source.upsert(live, ("b", version), false, &[]).await?;
+    bench.shows(&[("a", None, None), ("b", None, None)]).await?;
+    assert_eq!(bench.source.count(Topic::DeadLetters).await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_persister_killed_again_and_again_loses_nothing() -> Outcome<()> {
+    let mut bench = Bench::start("killed").await?;
+    let mut wanted = Vec::new();
+    let names: Vec<String> = (0..400).map(|i| format!("{i:04}")).collect();
+    for (i, id) in names.iter().enumerate() {
+        let size = i64::try_from(i)?;
+        let attributes = [("size", Value::Long(size))];
+        let object = (id.as_str(), Version::now());
+        bench.source.upsert(Topic::InventoryLive, object, false, &attributes).await?;
+        wanted.push((id.as_str(), None, Some(size)));
+        if i % 100 == 99 {
+            bench.persister.kill();
+            bench.persister.restart()?;
+        }
+    }
+    bench.shows(&wanted).await
+}
