@@ -1,6 +1,7 @@
 //! The table and the view that an entity type maps to, and how an older table becomes it.
 
-use crate::{Attribute, EntityType};
+use crate::{Attribute, ColumnType, EntityType, TypeName};
+use apache_avro::Schema;
 
 /// The columns of a table in their order, our own left out: what [`reconcile`] compares with.
 /// Its parameter is the type's name; it gives name and type.
@@ -24,6 +25,10 @@ pub const OWN_COLUMNS: [&str; 12] = [
     "changed_at",
     "gone_at",
 ];
+
+/// The columns that every view has before the attributes.
+const VIEW_COLUMNS: [&str; 6] =
+    ["source", "native_id", "version", "observed_at", "first_seen_at", "changed_at"];
 
 const OWN_DEFINITIONS: &str = "    source text COLLATE \"C\" NOT NULL,
     native_id text COLLATE \"C\" NOT NULL,
@@ -60,29 +65,110 @@ pub struct Refusal {
 pub fn reconcile(
     entity: &EntityType,
     existing: Option<&[(String, String)]>,
+    has_view: bool,
 ) -> Result<Vec<String>, Refusal> {
-    let Some(existing) = existing else {
-        let all: Vec<&str> = entity.attributes().iter().map(|a| a.name.as_str()).collect();
-        return Ok(vec![create(entity), view(entity, &all)]);
-    };
-    let mut names: Vec<&str> = existing.iter().map(|(name, _)| name.as_str()).collect();
-    let mut statements = Vec::new();
+    let columns = existing.unwrap_or_default();
+    let mut names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    let mut statements: Vec<String> =
+        existing.is_none().then(|| create(entity)).into_iter().collect();
+    let mut comments = Vec::new();
     for attribute in entity.attributes() {
-        match existing.iter().find(|(name, _)| name == attribute.name.as_str()) {
+        match columns.iter().find(|(name, _)| name == attribute.name.as_str()) {
             Some((_, found)) if found != attribute.column.sql() => {
                 return Err(refusal(entity, attribute, found));
             }
+            Some(_) if has_view => continue,
             Some(_) => {}
             None => {
                 names.push(attribute.name.as_str());
-                statements.push(add_column(entity, attribute));
+                statements.extend(existing.is_some().then(|| add_column(entity, attribute)));
             }
         }
+        comments.extend(column_comment(entity, attribute));
     }
-    if !statements.is_empty() {
+    if !has_view || !statements.is_empty() {
         statements.push(view(entity, &names));
     }
+    if !has_view {
+        statements.extend(view_comment(entity));
+    }
+    statements.extend(comments);
     Ok(statements)
+}
+
+/// The view `TYPE_detail`: the columns of the type's view, the names of what is referenced, and
+/// when the source was last seen. `named` are the types whose views have a name; `existing` are
+/// the columns that the view has already, whose order must stay. `None` if one of these is not
+/// known to this version of the type: then the view is newer.
+#[must_use]
+pub fn detail(
+    entity: &EntityType,
+    attributes: &[String],
+    named: &[TypeName],
+    existing: &[String],
+) -> Option<String> {
+    let own = VIEW_COLUMNS.into_iter().chain(attributes.iter().map(String::as_str));
+    let mut columns: Vec<(String, String)> =
+        own.map(|name| (name.to_owned(), format!("v.\"{name}\""))).collect();
+    let mut joins = String::new();
+    for (number, attribute) in (1..).zip(entity.attributes()) {
+        let Some(name) = name_column(attribute) else { continue };
+        if columns.iter().all(|(column, _)| *column != name)
+            && let Some(value) = join(attribute, named, number, &mut joins)
+        {
+            columns.push((name, value));
+        }
+    }
+    if columns.iter().all(|(column, _)| column != "source_seen_at") {
+        columns.push(("source_seen_at".to_owned(), "s.seen_at".to_owned()));
+    }
+    let place = |name: &String| existing.iter().position(|column| column == name);
+    columns.sort_by_key(|(name, _)| place(name).unwrap_or(existing.len()));
+    let known = columns.iter().take_while(|(name, _)| place(name).is_some()).count();
+    if known < existing.len() {
+        return None;
+    }
+    let columns: Vec<_> =
+        columns.iter().map(|(name, value)| format!("{value} AS \"{name}\"")).collect();
+    Some(format!(
+        "CREATE OR REPLACE VIEW inventory.\"{0}_detail\" AS\nSELECT {1}\n\
+         FROM inventory.\"{0}\" AS v{joins}\n\
+         LEFT JOIN tributary.source AS s ON s.source = v.source",
+        entity.name(),
+        columns.join(", ")
+    ))
+}
+
+/// `host_name` for a single reference `host_ref`.
+fn name_column(attribute: &Attribute) -> Option<String> {
+    let single = attribute.column == ColumnType::Text && !attribute.references.is_empty();
+    let stem = attribute.name.as_str().strip_suffix("_ref").filter(|_| single)?;
+    Some(format!("{stem}_name"))
+}
+
+/// The name behind a reference, and the joins that it needs; `None` if nothing there has a name.
+fn join(
+    attribute: &Attribute,
+    named: &[TypeName],
+    number: usize,
+    joins: &mut String,
+) -> Option<String> {
+    let targets = attribute.references.iter().filter(|target| named.contains(target));
+    let mut names = Vec::new();
+    for (choice, target) in (1..).zip(targets) {
+        let alias = format!("r{number}_{choice}");
+        joins.push_str(&format!(
+            "\nLEFT JOIN inventory.\"{target}\" AS {alias} ON {alias}.source = v.source \
+             AND {alias}.native_id = v.\"{}\"",
+            attribute.name
+        ));
+        names.push(format!("{alias}.\"name\"::text"));
+    }
+    match names.as_slice() {
+        [] => None,
+        [name] => Some(name.clone()),
+        names => Some(format!("coalesce({})", names.join(", "))),
+    }
 }
 
 fn create(entity: &EntityType) -> String {
@@ -117,6 +203,23 @@ fn view(entity: &EntityType, attributes: &[&str]) -> String {
     )
 }
 
+fn view_comment(entity: &EntityType) -> Option<String> {
+    let Schema::Record(record) = entity.schema() else { return None };
+    let doc = record.doc.as_deref()?;
+    Some(format!("COMMENT ON VIEW inventory.\"{}\" IS {}", entity.name(), literal(doc)))
+}
+
+fn column_comment(entity: &EntityType, attribute: &Attribute) -> Option<String> {
+    let (name, doc) = (&attribute.name, attribute.doc.as_deref()?);
+    let comment = literal(doc);
+    Some(format!("COMMENT ON COLUMN inventory.\"{}\".\"{name}\" IS {comment}", entity.name()))
+}
+
+/// An SQL text constant; it has no NUL, which PostgreSQL could not hold.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\0', "").replace('\'', "''"))
+}
+
 fn refusal(entity: &EntityType, attribute: &Attribute, found: &str) -> Refusal {
     let (table, column) = (entity.name().to_string(), attribute.name.to_string());
     let wanted = attribute.column.sql();
@@ -147,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_new_type_gets_a_table_and_a_view() {
-        let statements = reconcile(&thing(NAME), None).unwrap().join(";\n");
+        let statements = reconcile(&thing(NAME), None, false).unwrap().join(";\n");
         expect![[r#"
             CREATE TABLE inventory_all."thing" (
                 source text COLLATE "C" NOT NULL,
@@ -174,9 +277,9 @@ mod tests {
     #[test]
     fn a_table_only_gains_columns() {
         let old = [("gone".to_owned(), "text".to_owned()), ("name".to_owned(), "text".to_owned())];
-        assert!(reconcile(&thing(NAME), Some(&old)).unwrap().is_empty());
+        assert!(reconcile(&thing(NAME), Some(&old), true).unwrap().is_empty());
         let wider = thing(&format!(r#"{NAME},{{"name":"size","type":["null","int"]}}"#));
-        let statements = reconcile(&wider, Some(&old)).unwrap();
+        let statements = reconcile(&wider, Some(&old), true).unwrap();
         assert!(statements[0].contains("ADD COLUMN \"size\" bigint"), "{statements:?}");
         assert!(statements[1].contains("\"gone\", \"name\", \"size\""), "{statements:?}");
     }
@@ -184,7 +287,60 @@ mod tests {
     #[test]
     fn another_type_is_refused_with_the_statement() {
         let old = [("name".to_owned(), "bigint".to_owned())];
-        let refusal = reconcile(&thing(NAME), Some(&old)).unwrap_err().to_string();
+        let refusal = reconcile(&thing(NAME), Some(&old), true).unwrap_err().to_string();
         assert!(refusal.contains("ALTER COLUMN \"name\" TYPE text"), "{refusal}");
+    }
+
+    #[test]
+    fn a_dropped_view_is_made_again() {
+        let old = [("name".to_owned(), "text".to_owned())];
+        let statements = reconcile(&thing(NAME), Some(&old), false).unwrap();
+        assert!(statements[0].starts_with("CREATE OR REPLACE VIEW"), "{statements:?}");
+    }
+
+    #[test]
+    fn what_the_schema_says_becomes_comments() {
+        let documented =
+            thing(r#",{"name":"name","type":["null","string"],"doc":"What it's called."}"#);
+        let statements = reconcile(&documented, None, false).unwrap();
+        let comment = r#"COMMENT ON COLUMN inventory."thing"."name" IS 'What it''s called.'"#;
+        assert_eq!(statements.last().unwrap(), comment);
+    }
+
+    const REFERENCES: &str = r#",{"name":"host_ref","type":["null","string"],
+        "tributary.references":"host"},{"name":"parent_ref","type":["null","string"],
+        "tributary.references":["folder","datacenter","nameless"]}"#;
+
+    fn texts(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_detail_view_names_what_is_referenced() {
+        let attributes = texts(&["host_ref", "parent_ref"]);
+        let named = ["host", "folder", "datacenter"].map(|name| TypeName::new(name).unwrap());
+        let statement = detail(&thing(REFERENCES), &attributes, &named, &[]).unwrap();
+        expect![[r#"
+            CREATE OR REPLACE VIEW inventory."thing_detail" AS
+            SELECT v."source" AS "source", v."native_id" AS "native_id", v."version" AS "version", v."observed_at" AS "observed_at", v."first_seen_at" AS "first_seen_at", v."changed_at" AS "changed_at", v."host_ref" AS "host_ref", v."parent_ref" AS "parent_ref", r1_1."name"::text AS "host_name", coalesce(r2_1."name"::text, r2_2."name"::text) AS "parent_name", s.seen_at AS "source_seen_at"
+            FROM inventory."thing" AS v
+            LEFT JOIN inventory."host" AS r1_1 ON r1_1.source = v.source AND r1_1.native_id = v."host_ref"
+            LEFT JOIN inventory."folder" AS r2_1 ON r2_1.source = v.source AND r2_1.native_id = v."parent_ref"
+            LEFT JOIN inventory."datacenter" AS r2_2 ON r2_2.source = v.source AND r2_2.native_id = v."parent_ref"
+            LEFT JOIN tributary.source AS s ON s.source = v.source"#]].assert_eq(&statement);
+    }
+
+    #[test]
+    fn a_detail_view_keeps_the_order_of_its_columns() {
+        let attributes = texts(&["host_ref", "size"]);
+        let old = texts(&VIEW_COLUMNS).into_iter().chain(texts(&["host_ref", "source_seen_at"]));
+        let old: Vec<String> = old.collect();
+        let named = [TypeName::new("host").unwrap()];
+        let statement = detail(&thing(REFERENCES), &attributes, &named, &old).unwrap();
+        let place = |column: &str| statement.find(&format!("AS \"{column}\"")).unwrap();
+        assert!(place("source_seen_at") < place("size"), "{statement}");
+        assert!(place("size") < place("host_name"), "{statement}");
+        let newer = [old, texts(&["owner_name"])].concat();
+        assert_eq!(detail(&thing(REFERENCES), &attributes, &named, &newer), None);
     }
 }

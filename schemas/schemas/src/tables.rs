@@ -1,11 +1,14 @@
-//! Makes and widens the tables of entity types.
+//! Makes and widens the tables and views of entity types.
 
-use records::table::{COLUMNS, OWN_COLUMNS, Refusal, reconcile};
+use records::table::{COLUMNS, OWN_COLUMNS, Refusal, detail, reconcile};
 use records::{EntityType, TypeName};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgTransaction};
 
 /// The advisory lock under which tables are changed.
 const LOCK: i64 = 0x7472_6962_7461_626c;
+
+/// PostgreSQL's code for a right that the account lacks.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// Why a table can't hold a type.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +23,10 @@ pub enum TableError {
     )]
     Denied(String),
     /// PostgreSQL failed.
-    #[error("changing table inventory_all.{0}: {1}")]
+    #[error(
+        "changing table inventory_all.{0}: {1}; if it is a lock timeout, end the long query \
+             on it and try again"
+    )]
     Database(String, sqlx::Error),
 }
 
@@ -29,6 +35,13 @@ impl TableError {
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::Denied(_))
+    }
+
+    fn of(entity: &EntityType) -> impl Fn(sqlx::Error) -> Self + Copy {
+        |error| {
+            let name = entity.name().to_string();
+            if is_denied(&error) { Self::Denied(name) } else { Self::Database(name, error) }
+        }
     }
 }
 
@@ -40,27 +53,46 @@ pub async fn ensure(
     connection: &mut PgConnection,
     entity: &EntityType,
 ) -> Result<Vec<String>, TableError> {
-    let failed = |error: sqlx::Error| {
-        let denied = error.as_database_error().and_then(|e| e.code()).is_some_and(|c| c == "42501");
-        let name = entity.name().to_string();
-        if denied { TableError::Denied(name) } else { TableError::Database(name, error) }
-    };
-    let mut transaction = connection.begin().await.map_err(failed)?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1), set_config('lock_timeout', '2s', true)")
-        .bind(LOCK)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
+    let failed = TableError::of(entity);
+    let mut transaction = begin(connection).await.map_err(failed)?;
     let existing = columns(&mut transaction, entity.name()).await.map_err(failed)?;
-    let statements = reconcile(entity, existing.as_deref())?;
+    let shown = view_columns(&mut transaction, entity.name().as_str()).await.map_err(failed)?;
+    let statements = reconcile(entity, existing.as_deref(), !shown.is_empty())?;
     for statement in &statements {
-        sqlx::raw_sql(AssertSqlSafe(statement.clone()))
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        execute(&mut transaction, statement).await.map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)?;
     Ok(statements)
+}
+
+/// Makes or widens the view `TYPE_detail`, after the tables of the types that it refers to; gives
+/// whether it is another one now.
+///
+/// # Errors
+/// [`TableError`]; nothing is changed then.
+pub async fn ensure_detail(
+    connection: &mut PgConnection,
+    entity: &EntityType,
+) -> Result<bool, TableError> {
+    let failed = TableError::of(entity);
+    let view = format!("{}_detail", entity.name());
+    let mut transaction = begin(connection).await.map_err(failed)?;
+    let Some(attributes) = columns(&mut transaction, entity.name()).await.map_err(failed)? else {
+        return Ok(false);
+    };
+    let attributes: Vec<String> = attributes.into_iter().map(|(name, _)| name).collect();
+    let named = named_types(&mut transaction, entity).await.map_err(failed)?;
+    let existing = view_columns(&mut transaction, &view).await.map_err(failed)?;
+    let Some(statement) = detail(entity, &attributes, &named, &existing) else {
+        return Ok(false);
+    };
+    let before = definition(&mut transaction, &view).await.map_err(failed)?;
+    execute(&mut transaction, &statement).await.map_err(failed)?;
+    if before == definition(&mut transaction, &view).await.map_err(failed)? {
+        return Ok(false);
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
 }
 
 /// The attribute columns of a type's table, in their order: name and type; `None` if there is no
@@ -86,4 +118,66 @@ pub async fn columns(
         .fetch_all(connection)
         .await?;
     Ok(Some(columns))
+}
+
+/// Begins a transaction in which nobody else changes tables; what readers hold is waited for
+/// shortly only, because new readers would queue behind.
+pub(crate) async fn begin(connection: &mut PgConnection) -> Result<PgTransaction<'_>, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1), set_config('lock_timeout', '2s', true)")
+        .bind(LOCK)
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction)
+}
+
+/// Whether the account lacks a right.
+pub(crate) fn is_denied(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == INSUFFICIENT_PRIVILEGE)
+}
+
+async fn execute(connection: &mut PgConnection, statement: &str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(drop)
+}
+
+/// The referenced types whose views have a name.
+async fn named_types(
+    connection: &mut PgConnection,
+    entity: &EntityType,
+) -> Result<Vec<TypeName>, sqlx::Error> {
+    let mut named = Vec::new();
+    for target in entity.attributes().iter().flat_map(|attribute| &attribute.references) {
+        if !named.contains(target)
+            && view_columns(connection, target.as_str()).await?.iter().any(|name| name == "name")
+        {
+            named.push(target.clone());
+        }
+    }
+    Ok(named)
+}
+
+/// The columns of a view in their order; none if there is no view.
+async fn view_columns(
+    connection: &mut PgConnection,
+    view: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT attname::text FROM pg_catalog.pg_attribute \
+         WHERE attrelid = to_regclass(format('inventory.%I', $1::text)) \
+         AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+    )
+    .bind(view)
+    .fetch_all(connection)
+    .await
+}
+
+async fn definition(
+    connection: &mut PgConnection,
+    view: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_get_viewdef(to_regclass(format('inventory.%I', $1::text)))")
+        .bind(view)
+        .fetch_one(connection)
+        .await
 }

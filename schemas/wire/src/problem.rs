@@ -50,6 +50,7 @@ impl KafkaProblem {
                         | RDKafkaErrorCode::GroupAuthorizationFailed
                         | RDKafkaErrorCode::SaslAuthenticationFailed
                         | RDKafkaErrorCode::Fenced
+                        | RDKafkaErrorCode::FencedInstanceId
                 )
             ),
             Self::Stopped => false,

@@ -19,6 +19,10 @@ pub enum Error {
     #[error("{} is not built: run `cargo build --workspace --bins`, or `make test`", .0.display())]
     NotBuilt(PathBuf),
 
+    /// Somebody wants to use the local stack, which does not run.
+    #[error("the local stack is not up, or not all of it (see `stack status`): run `make stack`")]
+    NotUp,
+
     /// A file or folder cannot be used.
     #[error("{}: {source}", path.display())]
     File {

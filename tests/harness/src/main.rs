@@ -81,8 +81,10 @@ async fn run(action: Action) -> Result<ExitCode, Error> {
             print_variables(&stack)?;
         }
         Action::Down => stack.down().await?,
-        Action::Status if !stack.status() => return Ok(ExitCode::FAILURE),
-        Action::Status => {}
+        Action::Status => {
+            stack.status();
+            return Ok(if stack.is_up() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Action::Env => print_variables(&stack)?,
         Action::Reset => stack.reset().await?,
     }

@@ -113,32 +113,36 @@ impl Stack {
         self.remember(|state| *state = State::default())
     }
 
-    /// Reports a line for each part; whether all parts of the last `up` run.
+    /// Whether all parts of the last `up` run; those whose address was given are taken to.
     #[must_use]
-    pub fn status(&self) -> bool {
+    pub fn is_up(&self) -> bool {
         let state = self.state();
-        let mut complete = !state.addresses.is_empty();
+        let runs = |part| state.external.contains(part) || state.is_running(*part);
+        !state.addresses.is_empty() && state.addresses.keys().all(runs)
+    }
+
+    /// Reports a line for each part of the last `up`.
+    pub fn status(&self) {
+        let state = self.state();
         for (part, address) in &state.addresses {
+            let log = state.logs.get(part).map(|log| log.display().to_string()).unwrap_or_default();
             let condition = match state.running.get(part) {
-                _ if state.external.contains(part) => "not ours".to_owned(),
-                Some(id) if id.is_alive() => format!("runs, process {}", id.pid),
-                _ => {
-                    complete = false;
-                    "does not run".to_owned()
-                }
+                _ if state.external.contains(part) => "is used as it is".to_owned(),
+                Some(id) if id.is_alive() => format!("runs as process {}, log {log}", id.pid),
+                _ => format!("does not run, log {log}"),
             };
-            let log = state.logs.get(part).map(|log| format!(", log {}", log.display()));
-            let log = log.unwrap_or_default();
-            self.say(&format!("{:<10} {condition}, {address}{log}", part.title()));
+            self.say(&format!("{:<10} {address} {condition}", part.title()));
         }
-        complete
     }
 
     /// The environment variables by which programs find the parts of the last `up`.
     ///
     /// # Errors
-    /// [`Error::File`] when the vCenter's credentials are gone.
+    /// [`Error::NotUp`], or [`Error::File`] when the vCenter's credentials are gone.
     pub fn variables(&self) -> Result<Vec<(&'static str, String)>, Error> {
+        if !self.is_up() {
+            return Err(Error::NotUp);
+        }
         let state = self.state();
         let addresses = state.addresses.iter();
         let mut variables: Vec<_> =
@@ -189,7 +193,7 @@ impl Stack {
     }
 
     async fn vcsim(&self, inventory: Option<&Inventory>) -> Result<(), Error> {
-        let Some(inventory) = inventory else { return Ok(()) };
+        let Some(inventory) = inventory else { return self.forget_vcsim() };
         let Some(started) = self.wanted(Part::Vcsim) else { return Ok(()) };
         let port = self.port(Part::Vcsim.folder())?;
         let folder = self.access(port).folder;
@@ -197,6 +201,15 @@ impl Stack {
         self.launched(Part::Vcsim, &vcsim.server)?;
         vcsim.server.ready().await?;
         self.ready(Part::Vcsim, vcsim.url(), started)
+    }
+
+    /// One that is not wanted is not missed; one that runs goes on.
+    fn forget_vcsim(&self) -> Result<(), Error> {
+        self.remember(|state| {
+            if !state.is_running(Part::Vcsim) {
+                state.addresses.remove(&Part::Vcsim);
+            }
+        })
     }
 
     /// The moment of the start, unless the part runs already or is somebody else's.

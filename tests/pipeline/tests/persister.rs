@@ -26,7 +26,10 @@ struct Bench {
 }
 
 fn persister(world: &World) -> Outcome<Program> {
-    Ok(world.program("persister", |command| command.args(["run", "--instance", "slot-0"]))?)
+    // The tests share a broker, and a slot's name is unique within its group.
+    let group = world.topic_prefix();
+    let arguments = ["run", "--instance", "slot-0", "--group", &group];
+    Ok(world.program("persister", |command| command.args(arguments))?)
 }
 
 impl Bench {

@@ -1,0 +1,50 @@
+-- The group roles, and what each may do. Running it again changes nothing.
+
+DO $$
+DECLARE
+    role text;
+    statement text;
+BEGIN
+    FOREACH role IN ARRAY ARRAY['tributary_owner', 'tributary_persister', 'tributary_reader'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL; -- Another database of the server was prepared at the same moment.
+            END;
+        END IF;
+    END LOOP;
+    IF NOT pg_has_role(current_user, 'tributary_owner', 'MEMBER') THEN
+        EXECUTE format('GRANT tributary_owner TO %I', current_user);
+    END IF;
+    GRANT USAGE, CREATE ON SCHEMA inventory, inventory_all, tributary TO tributary_owner;
+    FOR statement IN
+        SELECT format('ALTER %s %I.%I OWNER TO tributary_owner',
+            CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, n.nspname, c.relname)
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname IN ('inventory', 'inventory_all', 'tributary')
+        AND c.relkind IN ('r', 'p', 'v') AND c.relowner <> 'tributary_owner'::regrole
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END $$;
+
+-- Whoever is an owner may migrate.
+GRANT SELECT, INSERT, UPDATE ON _sqlx_migrations TO tributary_owner;
+
+GRANT USAGE ON SCHEMA inventory, inventory_all, tributary TO tributary_persister;
+GRANT SELECT ON ALL TABLES IN SCHEMA inventory TO tributary_persister;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA inventory_all, tributary
+    TO tributary_persister;
+GRANT USAGE ON SCHEMA inventory TO tributary_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA inventory TO tributary_reader;
+
+-- The same for tables to come, made by this account or in the owner's name.
+ALTER DEFAULT PRIVILEGES IN SCHEMA inventory
+    GRANT SELECT ON TABLES TO tributary_reader, tributary_persister;
+ALTER DEFAULT PRIVILEGES IN SCHEMA inventory_all, tributary
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO tributary_persister;
+ALTER DEFAULT PRIVILEGES FOR ROLE tributary_owner IN SCHEMA inventory
+    GRANT SELECT ON TABLES TO tributary_reader, tributary_persister;
+ALTER DEFAULT PRIVILEGES FOR ROLE tributary_owner IN SCHEMA inventory_all, tributary
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO tributary_persister;
