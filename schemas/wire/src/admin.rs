@@ -128,7 +128,9 @@ impl Admin {
         let partitions = self.partitions(topic).await?;
         self.ask(format!("asking for the positions in {topic}"), topic, move |consumer, topic| {
             let mut list = TopicPartitionList::new();
-            partitions.iter().for_each(|p| drop(list.add_partition(topic, p.0)));
+            for partition in &partitions {
+                list.add_partition(topic, partition.0);
+            }
             let committed = consumer.committed_offsets(list, ANSWER)?;
             Ok(committed
                 .elements()

@@ -67,23 +67,39 @@ impl Source {
         })
     }
 
-    /// Sends a whole object, or some attributes of one.
+    /// Sends a whole object.
     ///
     /// # Errors
     /// What Kafka said.
-    pub async fn upsert(
+    pub async fn whole(
         &self,
         topic: Topic,
         (id, version): (&str, Version),
-        partial: bool,
         attributes: &[(&'static str, Value)],
     ) -> Outcome<()> {
-        let native_id = NativeId::new(id)?;
-        let upsert =
-            Upsert { source: &self.name, native_id: &native_id, version, partial, attributes };
+        let (source, native_id) = (&self.name, &NativeId::new(id)?);
+        let partial = false;
+        self.upsert(topic, &Upsert { source, native_id, version, partial, attributes }).await
+    }
+
+    /// Sends some attributes of an object, on the live lane.
+    ///
+    /// # Errors
+    /// What Kafka said.
+    pub async fn update(
+        &self,
+        (id, version): (&str, Version),
+        attributes: &[(&'static str, Value)],
+    ) -> Outcome<()> {
+        let (source, native_id) = (&self.name, &NativeId::new(id)?);
+        let upsert = Upsert { source, native_id, version, partial: true, attributes };
+        self.upsert(Topic::InventoryLive, &upsert).await
+    }
+
+    async fn upsert(&self, topic: Topic, upsert: &Upsert<'_>) -> Outcome<()> {
         let mut avro = Vec::new();
-        self.encoder.encode(&upsert, &mut avro)?;
-        let key = object_key(&self.name, self.entity_type(), &native_id);
+        self.encoder.encode(upsert, &mut avro)?;
+        let key = object_key(&self.name, self.entity_type(), upsert.native_id);
         self.send(topic, key, frame(self.entity, &avro)).await
     }
 

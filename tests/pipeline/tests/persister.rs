@@ -68,23 +68,21 @@ async fn records_become_rows_and_a_listing_ends_what_it_does_not_list() -> Outco
     let listing = Version::now();
     let tags: Value = vec!["x", "y"].into();
     let a = [("name", "a".into()), ("size", 1_i64.into()), ("tags", tags)];
-    source.upsert(Topic::InventorySnapshot, ("a", listing), false, &a).await?;
-    source
-        .upsert(Topic::InventorySnapshot, ("b", listing), false, &[("size", 2_i64.into())])
-        .await?;
+    source.whole(Topic::InventorySnapshot, ("a", listing), &a).await?;
+    source.whole(Topic::InventorySnapshot, ("b", listing), &[("size", 2_i64.into())]).await?;
     source.extent(&["a", "b"], listing).await?;
     bench.shows(&[("a", Some("a"), Some(1)), ("b", None, Some(2))]).await?;
 
     let source = &bench.source;
     let later = Version::now();
-    source.upsert(Topic::InventoryLive, ("a", later), true, &[("size", 7_i64.into())]).await?;
+    source.update(("a", later), &[("size", 7_i64.into())]).await?;
     source.delete("b", later).await?;
-    source.upsert(Topic::InventoryLive, ("c", later), false, &[("name", "c".into())]).await?;
+    source.whole(Topic::InventoryLive, ("c", later), &[("name", "c".into())]).await?;
     bench.shows(&[("a", Some("a"), Some(7)), ("c", Some("c"), None)]).await?;
 
     let last = Version::now();
     let a = [("name", "a".into()), ("size", 7_i64.into())];
-    bench.source.upsert(Topic::InventorySnapshot, ("a", last), false, &a).await?;
+    bench.source.whole(Topic::InventorySnapshot, ("a", last), &a).await?;
     bench.source.extent(&["a"], last).await?;
     bench.shows(&[("a", Some("a"), Some(7))]).await
 }
@@ -95,10 +93,10 @@ async fn an_older_record_never_wins() -> Outcome<()> {
     let old = Version::now();
     let new = old.plus(Duration::from_millis(5));
     let live = Topic::InventoryLive;
-    bench.source.upsert(live, ("a", new), false, &[("size", 2_i64.into())]).await?;
-    bench.source.upsert(live, ("a", old), false, &[("size", 1_i64.into())]).await?;
+    bench.source.whole(live, ("a", new), &[("size", 2_i64.into())]).await?;
+    bench.source.whole(live, ("a", old), &[("size", 1_i64.into())]).await?;
     bench.source.delete("a", old).await?;
-    bench.source.upsert(live, ("end", new), false, &[]).await?;
+    bench.source.whole(live, ("end", new), &[]).await?;
     bench.shows(&[("a", None, Some(2)), ("end", None, None)]).await
 }
 
@@ -107,12 +105,12 @@ async fn poison_is_a_dead_letter_and_costs_only_itself() -> Outcome<()> {
     let mut bench = Bench::start("poison").await?;
     let live = Topic::InventoryLive;
     let version = Version::now();
-    bench.source.upsert(live, ("a", version), false, &[]).await?;
+    bench.source.whole(live, ("a", version), &[]).await?;
     bench.source.send(live, "k".into(), b"no frame".to_vec()).await?;
     bench.source.send(live, "k".into(), vec![0, 0, 0x7f, 0xff, 0xff, 1]).await?;
     let far = Version::now().plus(Duration::from_secs(3600));
-    bench.source.upsert(live, ("far", far), false, &[]).await?;
-    bench.source.upsert(live, ("b", version), false, &[]).await?;
+    bench.source.whole(live, ("far", far), &[]).await?;
+    bench.source.whole(live, ("b", version), &[]).await?;
     bench.shows(&[("a", None, None), ("b", None, None)]).await?;
     assert_eq!(bench.source.count(Topic::DeadLetters).await?, 3);
     Ok(())
@@ -127,7 +125,7 @@ async fn a_persister_killed_again_and_again_loses_nothing() -> Outcome<()> {
         let size = i64::try_from(i)?;
         let attributes = [("size", Value::Long(size))];
         let object = (id.as_str(), Version::now());
-        bench.source.upsert(Topic::InventoryLive, object, false, &attributes).await?;
+        bench.source.whole(Topic::InventoryLive, object, &attributes).await?;
         wanted.push((id.as_str(), None, Some(size)));
         if i % 100 == 99 {
             bench.persister.kill();
