@@ -92,6 +92,17 @@ impl Admin {
         )))
     }
 
+    /// How many brokers there are.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Operation`].
+    pub async fn brokers(&self) -> Result<usize, KafkaProblem> {
+        let question = |consumer: &BaseConsumer, _: &str| {
+            Ok(consumer.fetch_metadata(None, ANSWER)?.brokers().len())
+        };
+        self.ask("asking for the brokers".to_owned(), "", question).await
+    }
+
     /// The partitions of a topic; none if there is no such topic.
     ///
     /// # Errors
@@ -101,6 +112,18 @@ impl Admin {
             let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
             let found = metadata.topics().iter().flat_map(|t| t.partitions());
             Ok(found.map(|partition| Partition(partition.id())).collect())
+        })
+        .await
+    }
+
+    /// The cluster's own id: another one means that positions and leases are of another Kafka.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Operation`] if no broker answers.
+    pub async fn cluster_id(&self) -> Result<String, KafkaProblem> {
+        self.ask("asking for the cluster's id".to_owned(), "", |consumer, _| {
+            let unknown = KafkaError::MetadataFetch(RDKafkaErrorCode::AllBrokersDown);
+            consumer.client().fetch_cluster_id(ANSWER).ok_or(unknown)
         })
         .await
     }
@@ -162,6 +185,10 @@ impl Admin {
     }
 
     fn failed(&self, action: String, source: KafkaError) -> KafkaProblem {
-        KafkaProblem::Operation { action, brokers: self.brokers.to_string(), source }
+        KafkaProblem::Operation {
+            action,
+            brokers: self.brokers.to_string(),
+            source: Box::new(source),
+        }
     }
 }

@@ -1,19 +1,26 @@
 //! Kafka and the schema registry: the only crate that talks to either.
 
 mod admin;
+mod events;
 mod frame;
+mod handle;
+mod place;
 mod problem;
 mod publisher;
 mod reader;
+mod rebalance;
 mod registry;
 mod settings;
 mod table;
 
 pub use admin::{Admin, TopicOutcome, TopicSpec};
+pub use events::{Event, Incoming, PartitionStart};
 pub use frame::{FrameError, SchemaId, frame, frame_header, unframe};
+pub use handle::ReaderHandle;
 pub use problem::KafkaProblem;
 pub use publisher::{Outgoing, Publisher};
-pub use reader::{Event, GroupOptions, Incoming, PartitionStart, Positions, Reader, ReaderHandle};
+pub use reader::{GroupOptions, Reader};
+pub use rebalance::Positions;
 pub use registry::{Registry, RegistryError};
 pub use settings::{KafkaSettings, RegistrySettings};
 pub use table::{Table, TableValue};

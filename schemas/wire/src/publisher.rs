@@ -2,7 +2,7 @@
 
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::ClientContext;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use std::collections::BTreeMap;
@@ -47,6 +47,16 @@ struct State {
     failure: Option<KafkaProblem>,
 }
 
+impl State {
+    /// One more record, of the epoch that is returned.
+    fn count(&mut self) -> usize {
+        *self.outstanding.entry(self.epoch).or_default() += 1;
+        self.epoch
+    }
+}
+
+type Record<'a> = BaseRecord<'a, [u8], [u8], usize>;
+
 struct Deliveries(Arc<Shared>);
 
 impl ClientContext for Deliveries {}
@@ -57,7 +67,7 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, epoch: usize) {
         let failure = result.as_ref().err().map(|(source, record)| KafkaProblem::NotAcknowledged {
             topic: record.topic().to_owned(),
-            source: source.clone(),
+            source: Box::new(source.clone()),
         });
         self.0.settle(epoch, failure);
     }
@@ -117,30 +127,28 @@ impl Publisher {
     /// # Errors
     /// An earlier record's failure, or why this one can't be sent at all.
     pub async fn send(&self, outgoing: Outgoing) -> Result<(), KafkaProblem> {
-        let epoch = self.deliveries.with(|state| {
-            *state.outstanding.entry(state.epoch).or_default() += 1;
-            state.epoch
-        });
         let mut headers = OwnedHeaders::new_with_capacity(outgoing.headers.len());
         for (key, value) in &outgoing.headers {
             headers = headers.insert(Header { key, value: Some(value) });
         }
-        let mut record: BaseRecord<'_, [u8], [u8], usize> =
-            BaseRecord::with_opaque_to(&outgoing.topic, epoch).headers(headers);
+        let mut record: Record<'_> =
+            BaseRecord::with_opaque_to(&outgoing.topic, 0).headers(headers);
         record.key = outgoing.key.as_deref();
         record.payload = outgoing.payload.as_deref();
         loop {
-            match self.producer.send(record) {
-                Ok(()) => return self.failure(),
-                Err((error, returned)) if is_full(&error) => {
-                    record = returned;
-                    tokio::time::sleep(FULL_QUEUE_PAUSE).await;
-                }
-                Err((source, _)) => {
-                    self.deliveries.settle(epoch, None);
-                    return Err(KafkaProblem::NotAcknowledged { topic: outgoing.topic, source });
-                }
+            // Counted before it is sent, because it may be delivered before `send` returns; and
+            // not while it waits, so that a caller that gives up leaves nothing to be waited for.
+            record.delivery_opaque = self.deliveries.with(State::count);
+            let Err((source, returned)) = self.producer.send(record) else {
+                return self.failure();
+            };
+            self.deliveries.settle(returned.delivery_opaque, None);
+            if source.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                let (topic, source) = (outgoing.topic, Box::new(source));
+                return Err(KafkaProblem::NotAcknowledged { topic, source });
             }
+            record = returned;
+            tokio::time::sleep(FULL_QUEUE_PAUSE).await;
         }
     }
 
@@ -164,25 +172,13 @@ impl Publisher {
         }
     }
 
-    fn failure(&self) -> Result<(), KafkaProblem> {
-        self.deliveries.with(|state| state.failure.clone()).map_or(Ok(()), Err)
-    }
-}
-
-impl Drop for Deliveries {
-    fn drop(&mut self) {
-        self.0.changed.send_replace(());
-    }
-}
-
-fn is_full(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
-}
-
-impl Publisher {
-    /// Sends what is queued and waits for it, at most `timeout`; for a clean stop.
+    /// Sends what is queued and waits for it, at most `timeout`, blocking; for a clean stop.
     pub fn flush(&self, timeout: Duration) {
         // What is not written by then shows as not acknowledged to who waits for it.
         let _ = self.producer.flush(timeout);
+    }
+
+    fn failure(&self) -> Result<(), KafkaProblem> {
+        self.deliveries.with(|state| state.failure.clone()).map_or(Ok(()), Err)
     }
 }

@@ -95,6 +95,23 @@ impl Registry {
         id.map(SchemaId).ok_or_else(|| self.unexpected(&path, &answer))
     }
 
+    /// The id of a schema under a subject; `None` if it isn't registered.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn registered(
+        &self,
+        subject: &str,
+        schema: &str,
+    ) -> Result<Option<SchemaId>, RegistryError> {
+        let body = json!({ "schema": schema });
+        match self.call(Method::POST, &format!("/subjects/{subject}"), Some(&body)).await {
+            Ok(answer) => Ok(answer["id"].as_i64().and_then(|id| id.try_into().ok()).map(SchemaId)),
+            Err(RegistryError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The schema with this id.
     ///
     /// # Errors

@@ -1,18 +1,21 @@
 //! One key of a compacted topic: its newest value, then every later one.
 
+use crate::place::Place;
 use crate::{KafkaProblem, KafkaSettings};
+use rdkafka::Offset as KafkaOffset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
-use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use rdkafka::message::{BorrowedMessage, Message};
 use records::Offset;
 use records::topics::partition_of;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+/// How long a poll waits: the most that stopping waits.
 const POLL: Duration = Duration::from_millis(100);
+/// The most that a question to the broker may take.
 const ANSWER: Duration = Duration::from_secs(15);
 
 /// A value of the key.
@@ -26,17 +29,17 @@ pub struct TableValue {
 
 /// Follows one key; dropping it stops its thread.
 pub struct Table {
-    /// Every value since the beginning that compaction has kept, then later ones as they come.
+    /// Every value that came after the history.
     pub values: mpsc::Receiver<TableValue>,
-    /// The partition's end when it was asked: values before it are history.
+    /// The partition's end when it was asked: what is before it is the history.
     pub end: Offset,
+    newest: Option<oneshot::Receiver<Option<TableValue>>>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Table {
-    /// Begins to read the partition of `key`. The history is complete when a value at or behind
-    /// `end` comes, or [`Table::history`] has returned.
+    /// Begins to read the partition of `key`.
     ///
     /// # Errors
     /// [`KafkaProblem`] if the topic does not exist or can't be read.
@@ -45,49 +48,35 @@ impl Table {
         topic: &str,
         key: &str,
     ) -> Result<Self, KafkaProblem> {
-        let consumer: BaseConsumer = settings
-            .client()
-            .set("group.id", "tributary-tables")
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("queued.max.messages.kbytes", "1024")
-            .create()
-            .map_err(KafkaProblem::Settings)?;
-        let (topic, key) = (topic.to_owned(), key.to_owned());
-        let failed = |source| KafkaProblem::Operation {
-            action: format!("reading {topic}"),
-            brokers: settings.bootstrap_servers.clone(),
-            source,
-        };
-        let opened = {
-            let (topic, key) = (topic.clone(), key.clone());
-            tokio::task::spawn_blocking(move || open(consumer, &topic, key.as_bytes())).await
-        };
-        let (consumer, end) = opened.map_err(|_| KafkaProblem::Stopped)?.map_err(failed)?;
-        let (sender, values) = mpsc::channel(1024);
-        let stop = CancellationToken::new();
-        let worker = Worker { consumer, key: key.into_bytes(), end, sender, stop: stop.clone() };
-        let thread = std::thread::Builder::new()
-            .name("kafka-table".to_owned())
-            .spawn(move || worker.run())
-            .map_err(|error| KafkaProblem::Mismatch(format!("no thread: {error}")))?;
-        Ok(Self { values, end, stop, thread: Some(thread) })
+        let (settings, place) = (settings.clone(), Place::new(settings, topic));
+        let key = key.as_bytes().to_vec();
+        let opened = tokio::task::spawn_blocking(move || Self::start(&settings, &place, key)).await;
+        opened.map_err(|_| KafkaProblem::Stopped)?
     }
 
-    /// The newest value of the key as of the call to [`Table::follow`].
+    /// The newest value of the key as of the call to [`Table::follow`]; waits until it is known,
+    /// and can be asked once.
     ///
     /// # Errors
     /// [`KafkaProblem::Stopped`].
     pub async fn history(&mut self) -> Result<Option<TableValue>, KafkaProblem> {
-        let mut newest = None;
-        loop {
-            let value = self.values.recv().await.ok_or(KafkaProblem::Stopped)?;
-            // The thread marks the end of the history by a value of no record.
-            if value.offset == self.end && value.payload.is_none() {
-                return Ok(newest);
-            }
-            newest = Some(value);
-        }
+        let newest = self.newest.take().ok_or(KafkaProblem::Stopped)?;
+        newest.await.map_err(|_| KafkaProblem::Stopped)
+    }
+
+    fn start(settings: &KafkaSettings, place: &Place, key: Vec<u8>) -> Result<Self, KafkaProblem> {
+        let consumer = consumer(settings)?;
+        let Range { first, end } =
+            open(&consumer, place, &key).map_err(|source| place.failed("reading", source))?;
+        let (sender, values) = mpsc::channel(1024);
+        let (told, newest) = oneshot::channel();
+        let stop = CancellationToken::new();
+        let worker = Worker { consumer, key, sender, stop: stop.clone() };
+        let thread = std::thread::Builder::new()
+            .name("kafka-table".to_owned())
+            .spawn(move || worker.run(Range { first, end }, told))
+            .map_err(|error| KafkaProblem::Thread(error.to_string()))?;
+        Ok(Self { values, end, newest: Some(newest), stop, thread: Some(thread) })
     }
 }
 
@@ -102,64 +91,92 @@ impl Drop for Table {
     }
 }
 
-fn open(
-    consumer: BaseConsumer,
-    topic: &str,
-    key: &[u8],
-) -> Result<(BaseConsumer, Offset), KafkaError> {
-    let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
-    let count = metadata.topics().iter().map(|t| t.partitions().len()).sum::<usize>();
-    let partition = partition_of(key, u32::try_from(count).unwrap_or(1));
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition.0, KafkaOffset::Beginning)?;
-    consumer.assign(&list)?;
-    let (_, end) = consumer.fetch_watermarks(topic, partition.0, ANSWER)?;
-    Ok((consumer, Offset(end)))
+fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, KafkaProblem> {
+    settings
+        .client()
+        .set("group.id", "tributary-tables")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest")
+        .set("queued.max.messages.kbytes", "1024")
+        .set("fetch.wait.max.ms", "100")
+        .create()
+        .map_err(KafkaProblem::Settings)
 }
 
+/// What a partition holds: offsets from `first` to before `end`.
+struct Range {
+    first: Offset,
+    end: Offset,
+}
+
+/// Assigns the key's partition, from its beginning.
+fn open(consumer: &BaseConsumer, place: &Place, key: &[u8]) -> Result<Range, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(&place.topic), ANSWER)?;
+    let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
+    let partition = partition_of(key, u32::try_from(count).unwrap_or(u32::MAX));
+    let (first, end) = consumer.fetch_watermarks(&place.topic, partition.0, ANSWER)?;
+    consumer.assign(&place.list([(partition, KafkaOffset::Beginning)]))?;
+    Ok(Range { first: Offset(first), end: Offset(end) })
+}
+
+/// The thread's own state.
 struct Worker {
     consumer: BaseConsumer,
     key: Vec<u8>,
-    end: Offset,
     sender: mpsc::Sender<TableValue>,
     stop: CancellationToken,
 }
 
 impl Worker {
-    fn run(self) {
-        let mut in_history = true;
-        let mut next = Offset(0);
+    fn run(self, history: Range, told: oneshot::Sender<Option<TableValue>>) {
+        let newest = self.read_history(history);
+        // Refused by a table that has been dropped: then the loop below ends at once.
+        let _ = told.send(newest);
         while !self.stop.is_cancelled() {
-            if in_history && (next >= self.end || self.reached_end()) {
-                in_history = false;
-                self.tell(TableValue { offset: self.end, payload: None });
-            }
-            match self.consumer.poll(POLL) {
-                None => {}
-                Some(Ok(message)) => {
-                    let offset = Offset(message.offset());
-                    next = offset.next();
-                    if message.key() == Some(self.key.as_slice()) {
-                        let payload = message.payload().map(<[u8]>::to_vec);
-                        self.tell(TableValue { offset, payload });
-                    }
-                }
-                Some(Err(error)) => tracing::warn!("reading a table: {error}"),
+            if let Some(value) = self.poll().and_then(Result::ok).and_then(|m| self.value(&m)) {
+                let _ = self.sender.blocking_send(value);
             }
         }
     }
 
-    /// Whether the consumer stands at the end although compaction has removed what was there.
-    fn reached_end(&self) -> bool {
-        let Ok(position) = self.consumer.position() else { return false };
-        position
-            .elements()
-            .iter()
-            .any(|e| matches!(e.offset(), KafkaOffset::Offset(next) if next >= self.end.0))
+    /// Reads to the end; what compaction or a transaction has left out there shows only as the
+    /// partition's end.
+    fn read_history(&self, history: Range) -> Option<TableValue> {
+        let mut newest = None;
+        let mut next = history.first;
+        while next < history.end && !self.stop.is_cancelled() {
+            match self.poll() {
+                Some(Ok(message)) => {
+                    next = Offset(message.offset()).next();
+                    newest = self.value(&message).or(newest);
+                }
+                Some(Err(AtEnd)) => next = history.end,
+                None => {}
+            }
+        }
+        newest
     }
 
-    /// Who has dropped the table needs no more values.
-    fn tell(&self, value: TableValue) {
-        let _ = self.sender.blocking_send(value);
+    /// A message, or the news that there are no more for now.
+    fn poll(&self) -> Option<Result<BorrowedMessage<'_>, AtEnd>> {
+        match self.consumer.poll(POLL)? {
+            Ok(message) => Some(Ok(message)),
+            Err(KafkaError::PartitionEOF(_)) => Some(Err(AtEnd)),
+            Err(error) => {
+                tracing::warn!("reading a table: {error}");
+                None
+            }
+        }
+    }
+
+    fn value(&self, message: &BorrowedMessage<'_>) -> Option<TableValue> {
+        (message.key() == Some(self.key.as_slice())).then(|| TableValue {
+            offset: Offset(message.offset()),
+            payload: message.payload().map(<[u8]>::to_vec),
+        })
     }
 }
+
+/// The partition has no more records for now.
+struct AtEnd;
