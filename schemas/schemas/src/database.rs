@@ -1,6 +1,7 @@
 //! The way to PostgreSQL.
 
 use chassis::{Fields, Secret};
+use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::str::FromStr;
@@ -41,11 +42,22 @@ pub async fn connect_one(settings: &DatabaseSettings) -> Result<PgConnection, sq
     PgConnection::connect_with(&options).await
 }
 
-/// Brings our own tables to this version; migrations that have run are left alone.
+/// Brings our own tables to this version; gives the migrations that were run for it.
 ///
 /// # Errors
 /// What could not be migrated.
-pub async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::migrate::MigrateError> {
+pub async fn migrate(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
+    let mut migrator = sqlx::migrate!("../postgres");
+    // With its schema: an account named tributary would look into the schema tributary first.
+    migrator.dangerous_set_table_name("public._sqlx_migrations");
+    // The lock counts: `run` takes and leaves it once more.
+    connection.lock().await?;
+    connection.ensure_migrations_table(&migrator.table_name).await?;
+    let applied = connection.list_applied_migrations(&migrator.table_name).await?;
     // `run` can't be awaited in a task that must be Send (its `Acquire` is not general enough).
-    sqlx::migrate!("../postgres").run_direct(None, connection, false).await
+    migrator.run_direct(None, connection, false).await?;
+    connection.unlock().await?;
+    let is_new = |version: i64| applied.iter().all(|migration| migration.version != version);
+    let new = migrator.iter().filter(|migration| is_new(migration.version));
+    Ok(new.map(|m| format!("{:04} {}", m.version, m.description)).collect())
 }

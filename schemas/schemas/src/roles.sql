@@ -30,7 +30,7 @@ BEGIN
 END $$;
 
 -- Whoever is an owner may migrate.
-GRANT SELECT, INSERT, UPDATE ON _sqlx_migrations TO tributary_owner;
+GRANT SELECT, INSERT, UPDATE ON public._sqlx_migrations TO tributary_owner;
 
 GRANT USAGE ON SCHEMA inventory, inventory_all, tributary TO tributary_persister;
 GRANT SELECT ON ALL TABLES IN SCHEMA inventory TO tributary_persister;
