@@ -2,11 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup stack stack-down psql test clean
+.PHONY: help setup stack stack-down demo psql test clean
 
 # The vCenter simulator's inventory: so many VMs, or a folder that `govc object.save` wrote.
 VMS ?= 200
 INVENTORY ?=
+# ONCE=1 lets the demo end by itself when the rows equal the source.
+ONCE ?=
 
 stack := target/debug/stack
 inventory := $(if $(INVENTORY),--inventory '$(INVENTORY)',--vms $(VMS))
@@ -23,6 +25,10 @@ stack: setup ## Start Kafka, registry, PostgreSQL and a vCenter simulator, and p
 
 stack-down: ## Stop them; their data stay
 	@if [ -x $(stack) ]; then $(stack) down; fi
+
+demo: setup ## Run the whole pipeline on a simulated vCenter: VMS=200, INVENTORY=DIR, ONCE=1
+	@cargo build --workspace --bins
+	@$(stack) demo $(inventory) $(if $(ONCE),--once)
 
 psql: ## Open psql on the stack's database
 	@variables=$$($(stack) env) && eval "$$variables" && exec .stack/cache/postgres/psql "$$DATABASE_URL"

@@ -1,0 +1,55 @@
+//! What a collector counts. The help texts are the doc comments.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Where a record went: `live`, `snapshot` or `checkpoints`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LaneLabel {
+    /// The lane.
+    pub lane: &'static str,
+}
+
+/// What failed: `provider`, `silence`, `attribute`, `control` or `engine`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ErrorLabel {
+    /// The kind.
+    pub kind: &'static str,
+}
+
+/// The collector's metrics.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// Records handed to Kafka, by lane
+    pub records: Family<LaneLabel, Counter>,
+    /// Failures, by what failed
+    pub errors: Family<ErrorLabel, Counter>,
+    /// Listings that were completed and acknowledged
+    pub listings: Counter,
+    /// Types whose last listing is held by the mass-deletion guard
+    pub held_listings: Gauge,
+}
+
+impl Metrics {
+    /// Registers them.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let own = registry.sub_registry_with_prefix("tributary_collector");
+        own.register("records", "Records handed to Kafka, by lane", metrics.records.clone());
+        own.register("errors", "Failures, by what failed", metrics.errors.clone());
+        let help = "Listings that were completed and acknowledged";
+        own.register("listings", help, metrics.listings.clone());
+        let help = "Types whose last listing is held by the mass-deletion guard";
+        own.register("held_listings", help, metrics.held_listings.clone());
+        metrics
+    }
+
+    /// Counts a failure of a kind of the closed set.
+    pub fn failed(&self, kind: &'static str) {
+        self.errors.get_or_create(&ErrorLabel { kind }).inc();
+    }
+}
