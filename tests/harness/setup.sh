@@ -34,7 +34,7 @@ package() {
   "$@" >/dev/null 2>&1 || packages+=("$name")
 }
 
-java_version() { java -version 2>&1 | first_version; }
+java_version() { if command -v java >/dev/null; then java -version 2>&1 | first_version; fi; }
 java_17() { at_least "$(java_version)" 17; }
 python_with_venv() { python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))'; }
 postgres_15() { [ -n "$(postgres_folder)" ]; }
@@ -108,8 +108,9 @@ build_kafka() {
 }
 # Plugin 2.8, because later ones insist on the registry's parent POM, which is not published.
 build_registry() {
-  maven 2.8:unpack -DoutputDirectory="$1" \
+  maven 2.8:unpack -DoutputDirectory="$1" -DmarkersDirectory="$1/markers" \
     -Dartifact=io.apicurio:apicurio-registry-app:$apicurio:tar.gz:all
+  rm -r "$1/markers"
 }
 build_vcenter() {
   local module=github.com/vmware/govmomi

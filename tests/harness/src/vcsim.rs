@@ -1,5 +1,6 @@
 //! The vCenter simulator: a real vCenter API (SOAP) over an inventory in memory.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -52,7 +53,7 @@ impl Vcsim {
         let access = Access { folder: folders::make(folder.to_path_buf())?, port };
         access.prepare().await?;
         let mut command = Command::new(folders::part("vcenter")?.join("vcsim"));
-        command.args(["-l", &format!("127.0.0.1:{port}")]).args(inventory.arguments());
+        command.args(["-l", &format!("127.0.0.1:{port}")]).args(inventory.arguments()?);
         command.args(["-username", USERNAME, "-password", &access.password()?]);
         command.arg("-tlscert").arg(access.ca_file()).arg("-tlskey").arg(access.key_file());
         command.current_dir(folder).env("TMPDIR", access.empty_datastores()?);
@@ -91,21 +92,28 @@ impl Vcsim {
 }
 
 impl Inventory {
-    fn arguments(&self) -> Vec<String> {
-        let vms = match self {
-            Self::Saved(folder) => return vec!["-load".to_owned(), folder.display().to_string()],
-            Self::Vms(vms) => *vms,
-        };
-        // vcsim takes the number per cluster: an odd one has to fit into one.
-        let clusters = if vms % 2 == 0 { 2 } else { 1 };
-        let numbers = [
-            ("-cluster", clusters),
-            ("-host", HOSTS),
-            ("-standalone-host", 0),
-            ("-vm", vms / clusters),
-        ];
-        numbers.iter().flat_map(|(flag, number)| [(*flag).to_owned(), number.to_string()]).collect()
+    fn arguments(&self) -> Result<Vec<OsString>, Error> {
+        match self {
+            Self::Vms(vms) => Ok(size(*vms)),
+            Self::Saved(folder) => {
+                // Absolute, because the simulator runs in a folder of its own.
+                let folder = fs::canonicalize(folder).map_err(Error::at(folder))?;
+                Ok(vec!["-load".into(), folder.into()])
+            }
+        }
     }
+}
+
+/// vcsim takes the number of VMs per cluster, so an odd one has to fit into one.
+fn size(vms: u32) -> Vec<OsString> {
+    let clusters = if vms.is_multiple_of(2) { 2 } else { 1 };
+    let numbers = [
+        ("-cluster", clusters),
+        ("-host", HOSTS),
+        ("-standalone-host", 0),
+        ("-vm", vms / clusters),
+    ];
+    numbers.iter().flat_map(|(flag, number)| [flag.into(), number.to_string().into()]).collect()
 }
 
 /// How to reach a simulator.
