@@ -108,9 +108,9 @@ build_kafka() {
 }
 # Plugin 2.8, because later ones insist on the registry's parent POM, which is not published.
 build_registry() {
-  maven 2.8:unpack -DoutputDirectory="$1" -DmarkersDirectory="$1/markers" \
-    -Dartifact=io.apicurio:apicurio-registry-app:$apicurio:tar.gz:all
-  rm -r "$1/markers"
+  (cd "$1" && maven 2.8:unpack -DoutputDirectory="$1" \
+    -Dartifact=io.apicurio:apicurio-registry-app:$apicurio:tar.gz:all)
+  rm -rf "$1/\${project.basedir}" # markers that the plugin writes where it was called
 }
 build_vcenter() {
   local module=github.com/vmware/govmomi
