@@ -109,8 +109,8 @@ build_kafka() {
 # Plugin 2.8, because later ones insist on the registry's parent POM, which is not published.
 build_registry() {
   (cd "$1" && maven 2.8:unpack -DoutputDirectory="$1" \
-    -Dartifact=io.apicurio:apicurio-registry-app:$apicurio:tar.gz:all)
-  rm -rf "$1/\${project.basedir}" # markers that the plugin writes where it was called
+    -Dartifact=io.apicurio:apicurio-registry-app:$apicurio:tar.gz:all) &&
+    rm -rf "$1/\${project.basedir}" # markers that the plugin writes where it was called
 }
 build_vcenter() {
   local module=github.com/vmware/govmomi
