@@ -37,7 +37,7 @@ impl LivePositions {
     pub async fn caught_up(&self, partitions: HashSet<Partition>) -> Result<bool, PersistError> {
         let mut ends = Vec::with_capacity(partitions.len());
         for partition in partitions {
-            ends.push((partition, self.reader.high_watermark(partition).await?));
+            ends.push((partition, self.reader.range(partition).await?.end));
         }
         let reached = |applied: &HashMap<Partition, Offset>| {
             ends.iter().all(|(partition, end)| {
