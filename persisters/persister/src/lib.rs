@@ -1,8 +1,10 @@
 //! Folds inventory records into PostgreSQL: knows records and tables, and no provider's name.
 
+mod apply;
 mod dead_letters;
 mod decode;
 mod error;
+mod isolate;
 mod lane;
 mod live;
 mod metrics;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wire::{GroupOptions, PartitionStart, Positions, Publisher, Reader, ReaderHandle, Registry};
+use wire::{GroupOptions, PartitionStart, Positions, Reader, ReaderHandle, Registry};
 
 /// Runs both lanes until `stop`.
 ///
@@ -47,9 +47,8 @@ pub async fn run(
     });
     let (live_reader, live_events) =
         Reader::of_group(&settings.kafka, &live.topic, &options, ownership)?;
-    let publisher = Publisher::new(&settings.kafka)?;
     let registry = Registry::new(&settings.registry)?;
-    let letters = DeadLetters::new(publisher, settings.kafka.topic(Topic::DeadLetters));
+    let letters = DeadLetters::new(&settings.kafka)?;
     let positions = LivePositions::new(live_reader.handle());
     let lane = |name, owner, reader: &Reader, events| Lane {
         name,

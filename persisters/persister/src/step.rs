@@ -30,14 +30,14 @@ pub async fn changes(
         let statements = &table.statements;
         let apply = Apply { batch, statements, covers: &covers, licensed };
         let counts = apply.run(connection, &table.sets).await?;
-        total.applied += counts.applied;
-        total.unchanged += counts.unchanged;
-        total.rows_changed += counts.rows_changed;
+        total += counts;
     }
     Ok(total)
 }
 
-fn slots_of(batches: &BTreeMap<TypeName, Batch>) -> BTreeSet<i32> {
+/// The locks of the types that upserts and deletes touch.
+#[must_use]
+pub fn slots_of(batches: &BTreeMap<TypeName, Batch>) -> BTreeSet<i32> {
     let of_batch = |(entity_type, batch): (&TypeName, &Batch)| -> BTreeSet<i32> {
         let records = batch.records().iter();
         records.map(|r| slot(r.source.as_str(), entity_type.as_str())).collect()

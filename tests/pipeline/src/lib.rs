@@ -1,14 +1,20 @@
 //! What the end-to-end tests have in common: a world with topics, and a source that publishes.
 
+mod bench;
+
+pub use bench::{Bench, LONG, WIDGET, persister};
+
 use harness::{Template, World};
 use records::contract::{ContractRecord, Delete, Extent};
 use records::topics::{extent_key, object_key};
-use records::{Encoder, EntityType, NativeId, SourceName, Topic, TypeName, Upsert, Value, Version};
+use records::{
+    Encoder, EntityType, NativeId, Offset, SourceName, Topic, TypeName, Upsert, Value, Version,
+};
 use sqlx::{Connection, PgConnection};
 use std::error::Error;
 use wire::{
     Admin, KafkaSettings, Outgoing, Publisher, Registry, RegistrySettings, SchemaId, TopicSpec,
-    frame,
+    frame, peek,
 };
 
 /// What a test's helper may fail with: the test shows it.
@@ -158,6 +164,25 @@ impl Source {
         let admin = Admin::new(&self.kafka, "tests")?;
         let ends = admin.end_offsets(&self.kafka.topic(topic)).await?;
         Ok(ends.iter().map(|(_, end)| end.0).sum())
+    }
+
+    /// The keys of the records that were rejected, sorted.
+    ///
+    /// # Errors
+    /// What Kafka said.
+    pub async fn dead_letters(&self) -> Outcome<Vec<String>> {
+        let topic = self.kafka.topic(Topic::DeadLetters);
+        let ends = Admin::new(&self.kafka, "tests")?.end_offsets(&topic).await?;
+        let mut keys = Vec::new();
+        for (partition, end) in ends {
+            for offset in (0..end.0).map(Offset) {
+                let found = peek(&self.kafka, &topic, [(partition, offset)].into()).await?;
+                let key = found.into_iter().filter_map(|record| record.key);
+                keys.extend(key.map(|key| String::from_utf8_lossy(&key).into_owned()));
+            }
+        }
+        keys.sort();
+        Ok(keys)
     }
 
     const fn entity_type(&self) -> &TypeName {

@@ -1,0 +1,196 @@
+//! Applies what a lane has fetched, in transactions that carry the positions.
+
+use crate::decode::{Rejected, Step, Work, decode};
+use crate::error::PersistError;
+use crate::isolate::isolate;
+use crate::lane::Running;
+use crate::metrics::{ClassLabel, Lane as LaneName, LaneLabel};
+use crate::step;
+use crate::transaction::{Advance, advance};
+use crate::upserts::Counts;
+use chassis::Backoff;
+use records::{Partition, Version};
+use sqlx::Connection;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+use wire::Incoming;
+
+impl Running<'_> {
+    /// Applies fetched records, again and again until it succeeds or the positions turn out to be
+    /// elsewhere.
+    pub(crate) async fn persist(&mut self, fetched: Vec<Incoming>) -> Result<(), PersistError> {
+        let started = Instant::now();
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+        loop {
+            match self.apply(&fetched).await {
+                Ok(()) => break,
+                Err(error) if chassis::ExitKind::is_final(&error) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(lane = ?self.lane.name, "{}", chassis::exit::chain(&error));
+                    self.connection = None;
+                    self.lane.types.forget();
+                    tokio::time::sleep(backoff.next_delay()).await;
+                    if self.read_again(&fetched).await {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        let label = LaneLabel { lane: self.lane.name };
+        let seconds = started.elapsed().as_secs_f64();
+        self.lane.metrics.busy.get_or_create(&label).inc_by(seconds);
+        self.lane.metrics.batch_duration.get_or_create(&label).observe(seconds);
+        Ok(())
+    }
+
+    async fn apply(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {
+        self.look_up_schemas(fetched).await?;
+        let (steps, rejected) = decode(fetched, &self.lane.types);
+        self.bury(fetched, &rejected).await?;
+        let licensed = self.is_licensed(fetched).await?;
+        let mut done = 0;
+        for step in &steps {
+            if step.end > done {
+                self.apply_step((fetched, done), step, licensed).await?;
+                done = step.end;
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_up_schemas(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {
+        self.connect().await?;
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let ids: HashSet<_> = fetched
+            .iter()
+            .filter_map(|record| wire::unframe(record.payload.as_deref()?).ok())
+            .map(|(id, _)| id)
+            .collect();
+        for id in ids {
+            self.lane.types.look_up(connection, id).await?;
+        }
+        Ok(())
+    }
+
+    async fn bury(
+        &mut self,
+        fetched: &[Incoming],
+        rejected: &[Rejected],
+    ) -> Result<(), PersistError> {
+        for reject in rejected {
+            let record = &fetched[reject.origin];
+            tracing::warn!(
+                topic = self.lane.owner.topic,
+                partition = record.partition.0,
+                offset = record.offset.0,
+                class = reject.class,
+                "dead letter: {}",
+                reject.message
+            );
+            let label = ClassLabel { class: reject.class };
+            self.lane.metrics.dead_letters.get_or_create(&label).inc();
+        }
+        self.lane.dead_letters.send(&self.lane.owner.topic, fetched, rejected).await
+    }
+
+    /// The licence: the live lane is caught up with what was there after the last record of this
+    /// batch was fetched.
+    async fn is_licensed(&mut self, fetched: &[Incoming]) -> Result<bool, PersistError> {
+        if self.lane.name == LaneName::Live {
+            return Ok(false);
+        }
+        let partitions: HashSet<Partition> = fetched.iter().map(|r| r.partition).collect();
+        self.lane.live.caught_up(partitions).await
+    }
+
+    /// Applies a step of the fetched records, of which so many are done before it.
+    async fn apply_step(
+        &mut self,
+        (fetched, done): (&[Incoming], usize),
+        step: &Step,
+        licensed: bool,
+    ) -> Result<(), PersistError> {
+        let advances = self.advances(&fetched[done..step.end]);
+        let counts = match self.try_step(&advances, step, licensed).await {
+            Err(error) if error.refusal().is_some() => {
+                self.isolate_step(&advances, step, fetched).await?
+            }
+            other => other?,
+        };
+        self.committed(&advances, counts, step);
+        Ok(())
+    }
+
+    async fn try_step(
+        &mut self,
+        advances: &[Advance],
+        step: &Step,
+        licensed: bool,
+    ) -> Result<Counts, PersistError> {
+        let tables = self.lane.types.tables_of(&step.work);
+        let owner = self.lane.owner.clone();
+        let mut transaction = self.connect().await?.begin().await?;
+        advance(&mut transaction, &owner, advances).await?;
+        let counts = match &step.work {
+            Work::Changes(batches) => {
+                step::changes(&mut transaction, batches, &tables, licensed).await?
+            }
+            Work::Extent(extent) => step::extent(&mut transaction, extent).await?,
+        };
+        transaction.commit().await?;
+        Ok(counts)
+    }
+
+    /// The same without the records that PostgreSQL refuses, which are dead letters before the
+    /// transaction ends.
+    async fn isolate_step(
+        &mut self,
+        advances: &[Advance],
+        step: &Step,
+        fetched: &[Incoming],
+    ) -> Result<Counts, PersistError> {
+        let tables = self.lane.types.tables_of(&step.work);
+        self.connect().await?;
+        let mut connection = self.connection.take().expect("connected just above");
+        let mut transaction = connection.begin().await?;
+        advance(&mut transaction, &self.lane.owner, advances).await?;
+        let isolated = isolate(&mut transaction, step, &tables).await?;
+        self.bury(fetched, &isolated.refused).await?;
+        transaction.commit().await?;
+        self.connection = Some(connection);
+        Ok(isolated.counts)
+    }
+
+    fn advances(&self, fetched: &[Incoming]) -> Vec<Advance> {
+        let mut next = BTreeMap::new();
+        for record in fetched {
+            next.insert(record.partition, record.offset.next());
+        }
+        next.into_iter()
+            .filter_map(|(partition, next)| {
+                Some(Advance { partition, expected: *self.expected.get(&partition)?, next })
+            })
+            .collect()
+    }
+
+    fn committed(&mut self, advances: &[Advance], counts: Counts, step: &Step) {
+        let label = LaneLabel { lane: self.lane.name };
+        let metrics = &self.lane.metrics;
+        metrics.records_applied.get_or_create(&label).inc_by(counts.applied);
+        metrics.records_unchanged.get_or_create(&label).inc_by(counts.unchanged);
+        metrics.rows_changed.get_or_create(&label).inc_by(counts.rows_changed);
+        let now = Version::now();
+        if let Work::Changes(batches) = &step.work {
+            let ages = metrics.record_age.get_or_create(&label);
+            let records = batches.values().flat_map(plan::Batch::records);
+            records
+                .map(|r| r.version.age_seconds(now))
+                .filter(|a| *a >= 0.0)
+                .for_each(|a| ages.observe(a));
+        }
+        self.expected.extend(advances.iter().map(|a| (a.partition, a.next)));
+        self.tell_live(advances.iter().map(|a| (a.partition, a.next)));
+        let next = advances.iter().map(|a| (a.partition, a.next)).collect();
+        self.lane.group.commit(&self.lane.owner.topic, next);
+    }
+}
