@@ -30,7 +30,7 @@ impl Running<'_> {
                     self.connection = None;
                     self.lane.types.forget();
                     tokio::time::sleep(backoff.next_delay()).await;
-                    if self.read_again(&fetched).await {
+                    if self.read_again(partitions(&fetched)).await {
                         return Ok(());
                     }
                 }
@@ -99,8 +99,7 @@ impl Running<'_> {
         if self.lane.name == LaneName::Live {
             return Ok(false);
         }
-        let partitions: HashSet<Partition> = fetched.iter().map(|r| r.partition).collect();
-        self.lane.live.caught_up(partitions).await
+        self.lane.live.caught_up(partitions(fetched)).await
     }
 
     /// Applies a step of the fetched records, of which so many are done before it.
@@ -189,8 +188,12 @@ impl Running<'_> {
                 .for_each(|a| ages.observe(a));
         }
         self.expected.extend(advances.iter().map(|a| (a.partition, a.next)));
-        self.tell_live(advances.iter().map(|a| (a.partition, a.next)));
+        self.lane.progress.applied(advances.iter().map(|a| (a.partition, a.next)));
         let next = advances.iter().map(|a| (a.partition, a.next)).collect();
         self.lane.group.commit(&self.lane.owner.topic, next);
     }
+}
+
+fn partitions(fetched: &[Incoming]) -> HashSet<Partition> {
+    fetched.iter().map(|record| record.partition).collect()
 }

@@ -2,7 +2,7 @@
 
 use chassis::{Health, exit, shutdown, telemetry};
 use clap::{Parser, Subcommand};
-use persister::{Metrics, PersistError, Settings, run};
+use persister::{COMPONENTS, Metrics, PersistError, Settings, run};
 use prometheus_client::registry::Registry;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,10 +51,11 @@ async fn serve(settings: Settings) -> Result<(), PersistError> {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let (stop, drained) = (shutdown::token(), tokio_util::sync::CancellationToken::new());
-    let health = Health::default();
-    let admin = chassis::admin::serve(&settings.admin, Arc::new(registry), health, drained.clone());
+    let health = Health::awaiting(&COMPONENTS);
+    let admin =
+        chassis::admin::serve(&settings.admin, Arc::new(registry), health.clone(), drained.clone());
     let work = async {
-        let result = run(&settings, &metrics, stop).await;
+        let result = run(&settings, &metrics, &health, stop).await;
         drained.cancel();
         result
     };

@@ -3,6 +3,7 @@
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
@@ -30,6 +31,15 @@ pub struct ClassLabel {
     pub class: &'static str,
 }
 
+/// Which partition of which of the inventory's topics.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LagLabel {
+    /// The topic's full name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+}
+
 /// The persister's metrics.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -47,6 +57,8 @@ pub struct Metrics {
     pub batch_duration: Family<LaneLabel, Histogram>,
     /// Seconds from a record's version to the commit of its row.
     pub record_age: Family<LaneLabel, Histogram>,
+    /// Records on Kafka that are not applied yet, of the partitions of this member.
+    pub lag: Family<LagLabel, Gauge>,
 }
 
 impl Metrics {
@@ -61,6 +73,7 @@ impl Metrics {
             busy: Family::default(),
             batch_duration: Family::new_with_constructor(histogram),
             record_age: Family::new_with_constructor(histogram),
+            lag: Family::default(),
         };
         let m = &metrics;
         let persister = registry.sub_registry_with_prefix("tributary_persister");
@@ -75,6 +88,8 @@ impl Metrics {
         let of_all = registry.sub_registry_with_prefix("tributary");
         let help = "Seconds from a record's version to the commit of its row";
         of_all.register("record_age_seconds", help, m.record_age.clone());
+        let help = "Records on Kafka that are not applied yet, of the partitions of this member";
+        of_all.register("lag_records", help, m.lag.clone());
         metrics
     }
 }

@@ -42,7 +42,7 @@ impl Bench {
     pub async fn start(name: &str) -> Outcome<Self> {
         let world = World::start(name, &MIGRATED).await?;
         let source = Source::start(&world, WIDGET).await?;
-        let persister = persister(&world, &[])?;
+        let persister = persister(&world, "slot-0", &[])?;
         let database = PgConnection::connect(world.database_url()).await?;
         Ok(Self { world, source, database, persister })
     }
@@ -98,7 +98,7 @@ impl Bench {
     /// What it shows instead.
     pub async fn admin_shows(&self, path: &str, wanted: &str) -> Outcome<()> {
         wait_until(&format!("{wanted} at {path}"), LONG, async || {
-            let text = get(&self.world, path).await.map_err(|error| error.to_string())?;
+            let text = admin(&self.world, "slot-0", path).await.map_err(|e| e.to_string())?;
             if text.contains(wanted) { Ok(()) } else { Err(text) }
         })
         .await?;
@@ -106,30 +106,34 @@ impl Bench {
     }
 }
 
-/// Starts a persister with these variables in its environment.
+/// Starts a persister in a slot, with these variables in its environment.
 ///
 /// # Errors
 /// Why it does not start.
-pub fn persister(world: &World, variables: &[(&str, &str)]) -> Outcome<Program> {
+pub fn persister(world: &World, slot: &str, variables: &[(&str, &str)]) -> Outcome<Program> {
     // The tests share a broker, and a slot's name is unique within its group.
     let group = world.topic_prefix();
-    let arguments = ["run", "--instance", "slot-0", "--group", &group];
+    let arguments = ["run", "--instance", slot, "--group", &group];
     Ok(world.program("persister", |command| {
-        command.args(arguments).env("TRIBUTARY_ADMIN__ADDRESS_FILE", address_file(world));
+        command.args(arguments).env("TRIBUTARY_ADMIN__ADDRESS_FILE", address_file(world, slot));
         command.envs(variables.iter().copied())
     })?)
 }
 
-fn address_file(world: &World) -> PathBuf {
-    world.folder().join("persister.address")
-}
-
-async fn get(world: &World, path: &str) -> Outcome<String> {
-    let address = std::fs::read_to_string(address_file(world))?;
+/// What a path of the admin port of the persister in a slot answers.
+///
+/// # Errors
+/// Why it does not answer.
+pub async fn admin(world: &World, slot: &str, path: &str) -> Outcome<String> {
+    let address = std::fs::read_to_string(address_file(world, slot))?;
     let mut stream = TcpStream::connect(address.trim()).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: tests\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer)
+}
+
+fn address_file(world: &World, slot: &str) -> PathBuf {
+    world.folder().join(format!("{slot}.address"))
 }

@@ -2,7 +2,7 @@
 
 mod bench;
 
-pub use bench::{Bench, LONG, WIDGET, persister};
+pub use bench::{Bench, LONG, WIDGET, admin, persister};
 
 use harness::{Template, World};
 use records::contract::{ContractRecord, Delete, Extent};
