@@ -8,7 +8,7 @@ use schemas::database::{DatabaseSettings, connect_one};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use wire::{PartitionStart, Positions, ReaderHandle};
+use wire::{Admin, PartitionStart, Positions, ReaderHandle};
 
 /// Takes partitions of both lanes over, inside the rebalance callback of the live one.
 pub struct Ownership {
@@ -22,6 +22,8 @@ pub struct Ownership {
     pub snapshot: Owner,
     /// Commands to the snapshot lane's reader.
     pub snapshot_reader: ReaderHandle,
+    /// Asks what the group has committed.
+    pub admin: Admin,
     /// Who hears that the group was joined.
     pub health: Health,
     /// Ends the tries.
@@ -35,7 +37,26 @@ impl Ownership {
         let mut connection = connect_one(&self.database).await?;
         let live = take_over(&mut connection, &self.live, partitions).await?;
         let snapshot = take_over(&mut connection, &self.snapshot, partitions).await?;
+        for (owner, next) in [(&self.live, &live), (&self.snapshot, &snapshot)] {
+            self.compare_with_group(&owner.topic, next).await?;
+        }
         Ok((live, snapshot))
+    }
+
+    /// What the group has committed is only a courtesy: who has moved it must hear that.
+    async fn compare_with_group(&self, topic: &str, next: &Next) -> Result<(), PersistError> {
+        let committed = self.admin.committed(topic).await?;
+        let other = differing(next, &committed);
+        if let Some((partition, committed, next)) = other.first() {
+            tracing::warn!(
+                topic,
+                partitions = other.len(),
+                "the group's committed offsets differ from PostgreSQL's positions (partition \
+                 {partition}: {committed}, not {next}); PostgreSQL's hold, and resetting a \
+                 group's offsets has no effect: use `persister positions rewind`"
+            );
+        }
+        Ok(())
     }
 
     async fn patiently(&self, partitions: &[Partition]) -> Option<(Next, Next)> {
@@ -73,4 +94,14 @@ impl Positions for Ownership {
 fn starts(next: Next) -> Vec<(Partition, PartitionStart)> {
     let start = |next: Option<Offset>| next.map_or(PartitionStart::Beginning, PartitionStart::At);
     next.into_iter().map(|(partition, next)| (partition, start(next))).collect()
+}
+
+/// Partitions of which the group has committed something else than the position: both of them.
+fn differing(next: &Next, committed: &[(Partition, Offset)]) -> Vec<(Partition, Offset, Offset)> {
+    let position = |partition| next.iter().find(|(p, _)| *p == partition);
+    let differing = committed.iter().filter_map(|(partition, committed)| {
+        let next = position(*partition)?.1.unwrap_or(Offset(0));
+        (*committed != next).then_some((*partition, *committed, next))
+    });
+    differing.collect()
 }

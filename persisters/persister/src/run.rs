@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wire::{GroupOptions, Reader, Registry};
+use wire::{Admin, GroupOptions, Reader, Registry};
 
 /// What must be well before the persister is ready.
 pub const COMPONENTS: [&str; 2] = ["group", "database"];
@@ -47,6 +47,7 @@ pub async fn run(
         live: live.clone(),
         snapshot: snapshot.clone(),
         snapshot_reader: snapshot_reader.handle(),
+        admin: Admin::new(&settings.kafka, &settings.group)?,
         health: health.clone(),
         stop: stop.clone(),
     });

@@ -92,6 +92,19 @@ impl Bench {
         Ok(())
     }
 
+    /// Runs one of the persister's commands to its end; gives its exit code and what it printed.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub async fn command(&self, arguments: &[&str]) -> Outcome<(Option<i32>, String)> {
+        let group = self.world.topic_prefix();
+        let program = self
+            .world
+            .program("persister", |command| command.args(arguments).args(["--group", &group]))?;
+        let code = program.wait(LONG).await?.code();
+        Ok((code, program.output()?))
+    }
+
     /// Waits until a path of the persister's admin port shows a text.
     ///
     /// # Errors
