@@ -1,19 +1,36 @@
 //! Applies what a lane has fetched, in transactions that carry the positions.
 
-use crate::decode::{Rejected, Step, Work, decode};
+use crate::decode::{Decoded, Rejected, Step, Work, decode};
 use crate::error::PersistError;
 use crate::isolate::isolate;
 use crate::lane::Running;
+use crate::licence::Licence;
 use crate::metrics::{ClassLabel, Lane as LaneName, LaneLabel};
 use crate::step;
-use crate::transaction::{Advance, advance};
+use crate::transaction::{Advance, Owner, Stamp, advance};
 use crate::upserts::Counts;
+use crate::waiting::{Skipped, Waiting, park};
 use chassis::Backoff;
 use records::{Partition, Version};
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::Incoming;
+
+/// What a transaction does before its records.
+struct Moves {
+    advances: Vec<Advance>,
+    skipped: Skipped,
+}
+
+impl Moves {
+    /// The types that wait come first: whoever takes one off the list locks it before positions.
+    async fn run(&self, connection: &mut PgConnection, owner: &Owner) -> Result<(), PersistError> {
+        park(connection, &self.skipped).await?;
+        advance(connection, owner, &self.advances).await
+    }
+}
 
 impl Running<'_> {
     /// Applies fetched records, again and again until it succeeds or the positions turn out to be
@@ -45,13 +62,14 @@ impl Running<'_> {
 
     async fn apply(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {
         self.look_up_schemas(fetched).await?;
-        let (steps, rejected) = decode(fetched, &self.lane.types);
+        let Decoded { steps, rejected, waiting } = decode(fetched, &self.lane.types);
         self.bury(fetched, &rejected).await?;
-        let licensed = self.is_licensed(fetched).await?;
+        let licence = self.licence(fetched, &waiting).await?;
         let mut done = 0;
         for step in &steps {
             if step.end > done {
-                self.apply_step((fetched, done), step, licensed).await?;
+                let moves = self.moves(&fetched[done..step.end], (&waiting, done));
+                self.apply_step(fetched, step, (&moves, &licence)).await?;
                 done = step.end;
             }
         }
@@ -95,44 +113,48 @@ impl Running<'_> {
 
     /// The licence: the live lane is caught up with what was there after the last record of this
     /// batch was fetched.
-    async fn is_licensed(&mut self, fetched: &[Incoming]) -> Result<bool, PersistError> {
+    async fn licence(
+        &mut self,
+        fetched: &[Incoming],
+        waiting: &[(usize, Arc<Waiting>)],
+    ) -> Result<Licence, PersistError> {
         if self.lane.name == LaneName::Live {
-            return Ok(false);
+            return Ok(Licence::default());
         }
-        self.lane.live.caught_up(partitions(fetched)).await
+        let live = self.lane.live.clone();
+        let licence = Licence::of(self.connect().await?, &live, partitions(fetched)).await?;
+        Ok(licence.without(waiting.iter().map(|(_, waiting)| &waiting.entity_type)))
     }
 
-    /// Applies a step of the fetched records, of which so many are done before it.
     async fn apply_step(
         &mut self,
-        (fetched, done): (&[Incoming], usize),
+        fetched: &[Incoming],
         step: &Step,
-        licensed: bool,
+        (moves, licence): (&Moves, &Licence),
     ) -> Result<(), PersistError> {
-        let advances = self.advances(&fetched[done..step.end]);
-        let counts = match self.try_step(&advances, step, licensed).await {
+        let counts = match self.try_step(moves, step, licence).await {
             Err(error) if error.refusal().is_some() => {
-                self.isolate_step(&advances, step, fetched).await?
+                self.isolate_step(moves, step, fetched).await?
             }
             other => other?,
         };
-        self.committed(&advances, counts, step);
+        self.committed(&moves.advances, counts, step);
         Ok(())
     }
 
     async fn try_step(
         &mut self,
-        advances: &[Advance],
+        moves: &Moves,
         step: &Step,
-        licensed: bool,
+        licence: &Licence,
     ) -> Result<Counts, PersistError> {
         let tables = self.lane.types.tables_of(&step.work);
         let owner = self.lane.owner.clone();
         let mut transaction = self.connect().await?.begin().await?;
-        advance(&mut transaction, &owner, advances).await?;
+        moves.run(&mut transaction, &owner).await?;
         let counts = match &step.work {
             Work::Changes(batches) => {
-                step::changes(&mut transaction, batches, &tables, licensed).await?
+                step::changes(&mut transaction, batches, &tables, licence).await?
             }
             Work::Extent(extent) => step::extent(&mut transaction, extent).await?,
         };
@@ -144,7 +166,7 @@ impl Running<'_> {
     /// transaction ends.
     async fn isolate_step(
         &mut self,
-        advances: &[Advance],
+        moves: &Moves,
         step: &Step,
         fetched: &[Incoming],
     ) -> Result<Counts, PersistError> {
@@ -152,7 +174,7 @@ impl Running<'_> {
         self.connect().await?;
         let mut connection = self.connection.take().expect("connected just above");
         let mut transaction = connection.begin().await?;
-        advance(&mut transaction, &self.lane.owner, advances).await?;
+        moves.run(&mut transaction, &self.lane.owner).await?;
         let isolated = isolate(&mut transaction, step, &tables).await?;
         self.bury(fetched, &isolated.refused).await?;
         transaction.commit().await?;
@@ -160,16 +182,34 @@ impl Running<'_> {
         Ok(isolated.counts)
     }
 
-    fn advances(&self, fetched: &[Incoming]) -> Vec<Advance> {
-        let mut next = BTreeMap::new();
-        for record in fetched {
-            next.insert(record.partition, record.offset.next());
+    /// How the positions move with these records, of which the first has the number `start`.
+    fn moves(
+        &self,
+        records: &[Incoming],
+        (waiting, start): (&[(usize, Arc<Waiting>)], usize),
+    ) -> Moves {
+        let waiting = waiting.iter().filter_map(|(origin, waiting)| {
+            Some((records.get(origin.checked_sub(start)?)?, waiting))
+        });
+        let mut skipped = Skipped::new();
+        let mut skipped_from = BTreeMap::new();
+        for (record, waiting) in waiting {
+            skipped.insert(waiting.entity_type.clone(), Arc::clone(waiting));
+            skipped_from.entry(record.partition).or_insert(record.offset);
         }
-        next.into_iter()
-            .filter_map(|(partition, next)| {
-                Some(Advance { partition, expected: *self.expected.get(&partition)?, next })
+        let last: BTreeMap<Partition, &Incoming> =
+            records.iter().map(|record| (record.partition, record)).collect();
+        let advance = |(partition, record): (Partition, &Incoming)| {
+            Some(Advance {
+                partition,
+                expected: *self.expected.get(&partition)?,
+                next: record.offset.next(),
+                last: Stamp::of(record),
+                skipped: skipped_from.get(&partition).copied(),
             })
-            .collect()
+        };
+        let advances = last.into_iter().filter_map(advance).collect();
+        Moves { advances, skipped }
     }
 
     fn committed(&mut self, advances: &[Advance], counts: Counts, step: &Step) {

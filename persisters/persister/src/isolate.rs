@@ -6,6 +6,7 @@
 
 use crate::decode::{Rejected, Step, Work};
 use crate::error::PersistError;
+use crate::licence::Licence;
 use crate::step;
 use crate::transaction::{Lock, lock};
 use crate::types::Table;
@@ -85,7 +86,7 @@ async fn try_part(
     tables: &HashMap<TypeName, Table>,
 ) -> Result<Counts, PersistError> {
     let mut savepoint = connection.begin().await?;
-    let counts = step::changes(&mut savepoint, part, tables, false).await?;
+    let counts = step::changes(&mut savepoint, part, tables, &Licence::default()).await?;
     savepoint.commit().await?;
     Ok(counts)
 }

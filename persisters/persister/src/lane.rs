@@ -10,7 +10,7 @@ use chassis::Health;
 use records::{Offset, Partition};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,8 @@ pub(crate) struct Running<'a> {
     pub(crate) stale: HashSet<Partition>,
     /// Those of them that were so already when the positions were last compared.
     pub(crate) stuck: HashSet<Partition>,
+    /// When types that wait were last tried again.
+    pub(crate) released_at: Option<Instant>,
 }
 
 /// What a lane wakes for.
@@ -79,6 +81,7 @@ impl Lane {
             expected: HashMap::new(),
             stale: HashSet::new(),
             stuck: HashSet::new(),
+            released_at: None,
         };
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

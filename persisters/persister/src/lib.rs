@@ -8,6 +8,7 @@ mod gap;
 mod isolate;
 mod lag;
 mod lane;
+mod licence;
 mod metrics;
 mod ownership;
 mod parameter;
@@ -22,6 +23,7 @@ mod sweep;
 mod transaction;
 mod types;
 mod upserts;
+mod waiting;
 
 pub use error::PersistError;
 pub use metrics::Metrics;

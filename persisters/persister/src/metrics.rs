@@ -59,6 +59,8 @@ pub struct Metrics {
     pub record_age: Family<LaneLabel, Histogram>,
     /// Records on Kafka that are not applied yet, of the partitions of this member.
     pub lag: Family<LagLabel, Gauge>,
+    /// Types whose records wait because their table is not ready.
+    pub waiting_types: Gauge,
 }
 
 impl Metrics {
@@ -74,6 +76,7 @@ impl Metrics {
             batch_duration: Family::new_with_constructor(histogram),
             record_age: Family::new_with_constructor(histogram),
             lag: Family::default(),
+            waiting_types: Gauge::default(),
         };
         let m = &metrics;
         let persister = registry.sub_registry_with_prefix("tributary_persister");
@@ -85,6 +88,8 @@ impl Metrics {
         persister.register("busy_seconds", "Seconds spent on batches", m.busy.clone());
         let help = "Seconds from a batch's fetch to its commit";
         persister.register("batch_duration_seconds", help, m.batch_duration.clone());
+        let help = "Types whose records wait because their table is not ready";
+        persister.register("waiting_types", help, m.waiting_types.clone());
         let of_all = registry.sub_registry_with_prefix("tributary");
         let help = "Seconds from a record's version to the commit of its row";
         of_all.register("record_age_seconds", help, m.record_age.clone());

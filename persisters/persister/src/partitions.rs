@@ -2,12 +2,17 @@
 
 use crate::error::PersistError;
 use crate::lane::Running;
+use crate::metrics::Lane as LaneName;
+use crate::waiting::release;
 use chassis::Backoff;
 use records::{Offset, Partition};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wire::PartitionStart;
+
+/// How often types that wait are tried again; each try may be a refusal in PostgreSQL's log.
+const RELEASE_EVERY: Duration = Duration::from_secs(5);
 
 impl Running<'_> {
     /// Takes up a partition where the table says that it is. If the reader begins elsewhere, the
@@ -47,7 +52,7 @@ impl Running<'_> {
     /// # Errors
     /// What a person must mend.
     pub(crate) async fn look(&mut self) -> Result<(), PersistError> {
-        match self.positions(self.expected.keys().copied().collect()).await {
+        match self.look_at_tables().await {
             Ok(positions) => self.compare(&positions),
             Err(error) => {
                 tracing::warn!(lane = ?self.lane.name, "{}", chassis::exit::chain(&error));
@@ -55,6 +60,20 @@ impl Running<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn look_at_tables(&mut self) -> Result<HashMap<Partition, Offset>, PersistError> {
+        if self.lane.name == LaneName::Live
+            && self.released_at.is_none_or(|at| at.elapsed() >= RELEASE_EVERY)
+        {
+            let (ready, waiting) = release(self.connect().await?).await?;
+            self.released_at = Some(Instant::now());
+            self.lane.metrics.waiting_types.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            if ready > 0 {
+                self.lane.types.forget();
+            }
+        }
+        self.positions(self.expected.keys().copied().collect()).await
     }
 
     fn compare(&mut self, positions: &HashMap<Partition, Offset>) {

@@ -55,16 +55,23 @@ impl Progress {
         Ok(self.reader.range(partition).await?)
     }
 
-    /// Whether everything that is on these partitions at the time of the call has been committed,
-    /// waiting a little for it.
+    /// Where these partitions end at the time of the call.
     ///
     /// # Errors
     /// If the broker can't be asked.
-    pub async fn caught_up(&self, partitions: HashSet<Partition>) -> Result<bool, PersistError> {
+    pub async fn ends(
+        &self,
+        partitions: HashSet<Partition>,
+    ) -> Result<Vec<(Partition, Offset)>, PersistError> {
         let mut ends = Vec::with_capacity(partitions.len());
         for partition in partitions {
             ends.push((partition, self.range(partition).await?.end));
         }
+        Ok(ends)
+    }
+
+    /// Whether everything before these offsets has been committed, waiting a little for it.
+    pub async fn reaches(&self, ends: &[(Partition, Offset)]) -> bool {
         let reached = |applied: &HashMap<Partition, Offset>| {
             ends.iter().all(|(partition, end)| {
                 end.0 == 0 || applied.get(partition).is_some_and(|next| next >= end)
@@ -72,6 +79,6 @@ impl Progress {
         };
         let mut applied = self.next.subscribe();
         let waited = tokio::time::timeout(WAIT_MAX, applied.wait_for(reached)).await;
-        Ok(matches!(waited, Ok(Ok(_))))
+        matches!(waited, Ok(Ok(_)))
     }
 }

@@ -1,6 +1,7 @@
 //! What one transaction does after its positions: locks, extents read, rows and ranges written.
 
 use crate::error::PersistError;
+use crate::licence::Licence;
 use crate::sweep::{remember, sweep};
 use crate::transaction::{Lock, covers, lock, slot};
 use crate::types::Table;
@@ -19,7 +20,7 @@ pub async fn changes(
     connection: &mut PgConnection,
     batches: &BTreeMap<TypeName, Batch>,
     tables: &HashMap<TypeName, Table>,
-    licensed: bool,
+    licence: &Licence,
 ) -> Result<Counts, PersistError> {
     let mut total = Counts::default();
     lock(connection, Lock::Shared, slots_of(batches)).await?;
@@ -27,7 +28,7 @@ pub async fn changes(
         let table = tables.get(entity_type).expect("decode has asked for it");
         let sources = batch.records().iter().map(|r| r.source.as_str()).collect();
         let covers = covers(connection, &[entity_type.as_str(), ""], &sources).await?;
-        let statements = &table.statements;
+        let (statements, licensed) = (&table.statements, licence.holds_for(entity_type));
         let apply = Apply { batch, statements, covers: &covers, licensed };
         let counts = apply.run(connection, &table.sets).await?;
         total += counts;

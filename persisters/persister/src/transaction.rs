@@ -6,6 +6,7 @@ use records::extents::Extents;
 use records::{Offset, Partition, Version};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
+use wire::Incoming;
 
 /// The class of our advisory locks, so that they do not meet another program's.
 const LOCK_CLASS: i32 = 0x7472_6962;
@@ -19,6 +20,31 @@ pub struct Advance {
     pub expected: Offset,
     /// Where it is after this transaction.
     pub next: Offset,
+    /// The record before that.
+    pub last: Stamp,
+    /// The first record that is skipped because its type waits.
+    pub skipped: Option<Offset>,
+}
+
+/// What tells a record from others that might have its offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its time, in milliseconds since the epoch.
+    pub timestamp_ms: i64,
+    /// A hash of its key.
+    pub key_hash: i64,
+}
+
+impl Stamp {
+    /// Of a fetched record.
+    #[must_use]
+    pub fn of(record: &Incoming) -> Self {
+        let key = record.key.as_deref().unwrap_or_default();
+        Self {
+            timestamp_ms: record.timestamp_ms.unwrap_or_default(),
+            key_hash: hash(key.iter().copied()).cast_signed(),
+        }
+    }
 }
 
 /// Who moves positions, and of what.
@@ -50,8 +76,11 @@ pub async fn advance(
 ) -> Result<(), PersistError> {
     let partitions: Vec<i32> = advances.iter().map(|a| a.partition.0).collect();
     let done = sqlx::query(
-        "UPDATE tributary.position AS p SET next_offset = i.next, updated_at = now() \
-         FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS i(partition, expected, next) \
+        "UPDATE tributary.position AS p SET next_offset = i.next, updated_at = now(), \
+         last_timestamp_ms = i.timestamp_ms, last_key_hash = i.key_hash, \
+         skipped_from = least(p.skipped_from, i.skipped) \
+         FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], \
+         $8::bigint[]) AS i(partition, expected, next, timestamp_ms, key_hash, skipped) \
          WHERE p.topic = $1 AND p.owner = $2 AND p.partition = i.partition \
          AND p.next_offset = i.expected",
     )
@@ -60,6 +89,9 @@ pub async fn advance(
     .bind(partitions)
     .bind(advances.iter().map(|a| a.expected.0).collect::<Vec<_>>())
     .bind(advances.iter().map(|a| a.next.0).collect::<Vec<_>>())
+    .bind(advances.iter().map(|a| a.last.timestamp_ms).collect::<Vec<_>>())
+    .bind(advances.iter().map(|a| a.last.key_hash).collect::<Vec<_>>())
+    .bind(advances.iter().map(|a| a.skipped.map(|offset| offset.0)).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     if done.rows_affected() == advances.len() as u64 { Ok(()) } else { Err(PersistError::Fenced) }
@@ -148,8 +180,13 @@ pub async fn covers(
 #[must_use]
 pub fn slot(source: &str, kind: &str) -> i32 {
     let bytes = source.bytes().chain([0]).chain(kind.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = hash(bytes);
     i32::from((hash ^ (hash >> 32)).to_le_bytes()[0])
+}
+
+/// FNV-1a, 64 bits.
+fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

@@ -37,6 +37,22 @@ impl TableError {
         matches!(self, Self::Refused(_) | Self::Denied(_))
     }
 
+    /// Whether records of the type can only wait: PostgreSQL has answered, and refuses.
+    #[must_use]
+    pub const fn lets_wait(&self) -> bool {
+        self.is_final() || matches!(self, Self::Database(_, sqlx::Error::Database(_)))
+    }
+
+    /// What a person can do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.statement().to_owned(),
+            Self::Denied(_) => "run `schemas apply` as the owner".to_owned(),
+            Self::Database(..) => "end what holds or blocks the table".to_owned(),
+        }
+    }
+
     fn of(entity: &EntityType) -> impl Fn(sqlx::Error) -> Self + Copy {
         |error| {
             let name = entity.name().to_string();
