@@ -6,11 +6,13 @@ use crate::isolate::isolate;
 use crate::lane::Running;
 use crate::licence::Licence;
 use crate::metrics::{ClassLabel, Lane as LaneName, LaneLabel};
+use crate::seen::{remember, sources};
 use crate::step;
-use crate::transaction::{Advance, Owner, Stamp, advance};
+use crate::transaction::{Advance, advance};
 use crate::upserts::Counts;
 use crate::waiting::{Skipped, Waiting, park};
 use chassis::Backoff;
+use positions::{Owner, Stamp};
 use records::{Partition, Version};
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, HashSet};
@@ -73,7 +75,8 @@ impl Running<'_> {
                 done = step.end;
             }
         }
-        Ok(())
+        let sources = self.seen.due(sources(&steps));
+        remember(self.connect().await?, &sources).await
     }
 
     async fn look_up_schemas(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {

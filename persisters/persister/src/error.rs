@@ -43,9 +43,9 @@ pub enum PersistError {
     /// A lane's task has died.
     #[error("a lane has died: {0}; this is a mistake of the program")]
     Lane(tokio::task::JoinError),
-    /// A command asks for what can't be.
-    #[error("{0}")]
-    Request(String),
+    /// Positions can't be told or moved.
+    #[error(transparent)]
+    Positions(#[from] positions::PositionError),
     /// The settings are not complete or not right.
     #[error(transparent)]
     Settings(#[from] chassis::Mistakes),
@@ -65,6 +65,11 @@ impl PersistError {
 
 impl chassis::ExitKind for PersistError {
     fn is_final(&self) -> bool {
-        matches!(self, Self::Settings(_) | Self::OtherRegistry(_) | Self::Request(_))
+        match self {
+            Self::Settings(_) | Self::OtherRegistry(_) => true,
+            Self::Kafka(problem) => problem.is_final(),
+            Self::Positions(error) => error.is_final(),
+            _ => false,
+        }
     }
 }

@@ -4,9 +4,10 @@ use crate::dead_letters::DeadLetters;
 use crate::error::PersistError;
 use crate::metrics::{Lane as LaneName, Metrics};
 use crate::progress::Progress;
-use crate::transaction::Owner;
+use crate::seen::Seen;
 use crate::types::Types;
 use chassis::Health;
+use positions::{Keeper, Owner};
 use records::{Offset, Partition};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
@@ -39,6 +40,8 @@ pub struct Lane {
     pub dead_letters: DeadLetters,
     /// What is counted.
     pub metrics: Metrics,
+    /// Knows which log a position belongs to.
+    pub keeper: Keeper,
     /// Who hears whether PostgreSQL can be reached.
     pub health: Health,
     /// How far this lane is.
@@ -61,6 +64,8 @@ pub(crate) struct Running<'a> {
     pub(crate) stuck: HashSet<Partition>,
     /// When types that wait were last tried again.
     pub(crate) released_at: Option<Instant>,
+    /// When sources were last heard of.
+    pub(crate) seen: Seen,
 }
 
 /// What a lane wakes for.
@@ -82,6 +87,7 @@ impl Lane {
             stale: HashSet::new(),
             stuck: HashSet::new(),
             released_at: None,
+            seen: Seen::default(),
         };
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -124,6 +130,10 @@ impl Running<'_> {
                 Event::Revoked { partition } => {
                     self.released(partition);
                     fetched.retain(|record: &Incoming| record.partition != partition);
+                }
+                Event::Problem(KafkaProblem::PositionLost { .. }) => {
+                    fetched.clear();
+                    self.lost().await;
                 }
                 Event::Problem(problem) if problem.is_final() => return Err(problem.into()),
                 Event::Problem(problem) => tracing::warn!("{}", chassis::exit::chain(&problem)),

@@ -2,8 +2,9 @@
 
 use chassis::{Health, exit, shutdown, telemetry};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use persister::rewind::{Rewind, Target, rewind};
-use persister::{COMPONENTS, Metrics, PersistError, Settings, positions, run};
+use persister::{COMPONENTS, Metrics, PersistError, Settings, run};
+use positions::rewind::{Rewind, Target, rewind};
+use positions::show::{json, show, table};
 use prometheus_client::registry::Registry;
 use std::io::Write;
 use std::path::PathBuf;
@@ -142,15 +143,15 @@ async fn serve(common: Common, instance: Option<String>) -> Result<(), PersistEr
 async fn positions(command: PositionsCommand) -> Result<(), PersistError> {
     match command {
         PositionsCommand::Show { common, output } => {
-            let lines = positions::show(&common.settings()?).await?;
+            let lines = show(&common.settings()?.access()).await?;
             print(&match output {
-                Output::Text => positions::table(&lines),
-                Output::Json => format!("{:#}\n", positions::json(&lines)),
+                Output::Text => table(&lines),
+                Output::Json => format!("{:#}\n", json(&lines)),
             });
         }
         PositionsCommand::Rewind { common, topic, partition, target } => {
             let wanted = Rewind { topic, partition, target: target.into() };
-            for moved in rewind(&common.settings()?, &wanted).await? {
+            for moved in rewind(&common.settings()?.access(), &wanted).await? {
                 print(&format!("{moved}\n"));
             }
         }

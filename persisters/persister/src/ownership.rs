@@ -1,14 +1,15 @@
 //! Who owns what: partitions of both lanes come and go together.
 
 use crate::error::PersistError;
-use crate::transaction::{Owner, take_over};
 use chassis::{Backoff, Health};
+use positions::{Keeper, Owner, take_over};
 use records::{Offset, Partition};
 use schemas::database::{DatabaseSettings, connect_one};
+use sqlx::PgConnection;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use wire::{Admin, PartitionStart, Positions, ReaderHandle};
+use wire::{PartitionStart, Positions, ReaderHandle};
 
 /// Takes partitions of both lanes over, inside the rebalance callback of the live one.
 pub struct Ownership {
@@ -22,30 +23,39 @@ pub struct Ownership {
     pub snapshot: Owner,
     /// Commands to the snapshot lane's reader.
     pub snapshot_reader: ReaderHandle,
-    /// Asks what the group has committed.
-    pub admin: Admin,
+    /// Knows which log a position belongs to.
+    pub keeper: Keeper,
     /// Who hears that the group was joined.
     pub health: Health,
     /// Ends the tries.
     pub stop: CancellationToken,
 }
 
-type Next = Vec<(Partition, Option<Offset>)>;
+type Next = Vec<(Partition, Offset)>;
 
 impl Ownership {
     async fn both(&self, partitions: &[Partition]) -> Result<(Next, Next), PersistError> {
         let mut connection = connect_one(&self.database).await?;
-        let live = take_over(&mut connection, &self.live, partitions).await?;
-        let snapshot = take_over(&mut connection, &self.snapshot, partitions).await?;
-        for (owner, next) in [(&self.live, &live), (&self.snapshot, &snapshot)] {
-            self.compare_with_group(&owner.topic, next).await?;
-        }
+        let live = self.one(&mut connection, &self.live, partitions).await?;
+        let snapshot = self.one(&mut connection, &self.snapshot, partitions).await?;
         Ok((live, snapshot))
+    }
+
+    async fn one(
+        &self,
+        connection: &mut PgConnection,
+        owner: &Owner,
+        partitions: &[Partition],
+    ) -> Result<Next, PersistError> {
+        take_over(connection, owner, partitions).await?;
+        let next = self.keeper.settle(connection, owner, partitions).await?;
+        self.compare_with_group(&owner.topic, &next).await?;
+        Ok(next)
     }
 
     /// What the group has committed is only a courtesy: who has moved it must hear that.
     async fn compare_with_group(&self, topic: &str, next: &Next) -> Result<(), PersistError> {
-        let committed = self.admin.committed(topic).await?;
+        let committed = self.keeper.admin.committed(topic).await?;
         let other = differing(next, &committed);
         if let Some((partition, committed, next)) = other.first() {
             tracing::warn!(
@@ -62,7 +72,11 @@ impl Ownership {
     async fn patiently(&self, partitions: &[Partition]) -> Option<(Next, Next)> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
-            match self.both(partitions).await {
+            let both = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                both = self.both(partitions) => both,
+            };
+            match both {
                 Ok(next) => return Some(next),
                 Err(error) => tracing::warn!("{}", chassis::exit::chain(&error)),
             }
@@ -92,15 +106,14 @@ impl Positions for Ownership {
 }
 
 fn starts(next: Next) -> Vec<(Partition, PartitionStart)> {
-    let start = |next: Option<Offset>| next.map_or(PartitionStart::Beginning, PartitionStart::At);
-    next.into_iter().map(|(partition, next)| (partition, start(next))).collect()
+    next.into_iter().map(|(partition, next)| (partition, PartitionStart::from_next(next))).collect()
 }
 
 /// Partitions of which the group has committed something else than the position: both of them.
 fn differing(next: &Next, committed: &[(Partition, Offset)]) -> Vec<(Partition, Offset, Offset)> {
     let position = |partition| next.iter().find(|(p, _)| *p == partition);
     let differing = committed.iter().filter_map(|(partition, committed)| {
-        let next = position(*partition)?.1.unwrap_or(Offset(0));
+        let next = position(*partition)?.1;
         (*committed != next).then_some((*partition, *committed, next))
     });
     differing.collect()

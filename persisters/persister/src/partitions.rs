@@ -98,6 +98,29 @@ impl Running<'_> {
         self.stuck.clone_from(&self.stale);
     }
 
+    /// The reader was sent to offsets that are not there: all partitions are settled and read again
+    /// from their positions, because Kafka does not say of which one it is.
+    pub(crate) async fn lost(&mut self) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            match self.settle().await {
+                Ok(positions) => return self.seek(positions),
+                Err(error) => {
+                    tracing::warn!("{}", chassis::exit::chain(&error));
+                    self.connection = None;
+                    tokio::time::sleep(backoff.next_delay()).await;
+                }
+            }
+        }
+    }
+
+    async fn settle(&mut self) -> Result<HashMap<Partition, Offset>, PersistError> {
+        let (keeper, owner) = (self.lane.keeper.clone(), self.lane.owner.clone());
+        let partitions: Vec<Partition> = self.expected.keys().copied().collect();
+        let settled = keeper.settle(self.connect().await?, &owner, &partitions).await?;
+        Ok(settled.into_iter().collect())
+    }
+
     /// Goes back to the positions that the table has, if it can be asked: the records in hand are
     /// then fetched again from there.
     pub(crate) async fn read_again(&mut self, partitions: HashSet<Partition>) -> bool {

@@ -8,9 +8,9 @@ use crate::metrics::{Lane as LaneName, Metrics};
 use crate::ownership::Ownership;
 use crate::progress::Progress;
 use crate::settings::Settings;
-use crate::transaction::Owner;
 use crate::types::Types;
 use chassis::Health;
+use positions::{Keeper, Owner, Refresh};
 use records::{Topic, Version};
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -41,19 +41,23 @@ pub async fn run(
     };
     let (snapshot_reader, snapshot_events) =
         Reader::of_partitions(&settings.kafka, &snapshot.topic, &options)?;
+    let registry = Registry::new(&settings.registry)?;
+    let keeper = Keeper {
+        admin: Admin::new(&settings.kafka, &settings.group)?,
+        refresh: Refresh { kafka: settings.kafka.clone(), registry: registry.clone() },
+    };
     let ownership = Arc::new(Ownership {
         runtime: Handle::current(),
         database: settings.database.clone(),
         live: live.clone(),
         snapshot: snapshot.clone(),
         snapshot_reader: snapshot_reader.handle(),
-        admin: Admin::new(&settings.kafka, &settings.group)?,
+        keeper: keeper.clone(),
         health: health.clone(),
         stop: stop.clone(),
     });
     let (live_reader, live_events) =
         Reader::of_group(&settings.kafka, &live.topic, &options, ownership)?;
-    let registry = Registry::new(&settings.registry)?;
     let letters = DeadLetters::new(&settings.kafka)?;
     let live_progress = Progress::new(live.topic.clone(), live_reader.handle());
     let snapshot_progress = Progress::new(snapshot.topic.clone(), snapshot_reader.handle());
@@ -68,6 +72,7 @@ pub async fn run(
         reader: reader.handle(),
         group: live_reader.handle(),
         events,
+        keeper: keeper.clone(),
         types: Types::new(registry.clone()),
         dead_letters: letters.clone(),
         metrics: metrics.clone(),

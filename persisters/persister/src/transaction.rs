@@ -2,11 +2,11 @@
 
 use crate::error::PersistError;
 use crate::upserts::Covers;
+use positions::{Owner, Stamp, hash};
 use records::extents::Extents;
 use records::{Offset, Partition, Version};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
-use wire::Incoming;
 
 /// The class of our advisory locks, so that they do not meet another program's.
 const LOCK_CLASS: i32 = 0x7472_6962;
@@ -24,36 +24,6 @@ pub struct Advance {
     pub last: Stamp,
     /// The first record that is skipped because its type waits.
     pub skipped: Option<Offset>,
-}
-
-/// What tells a record from others that might have its offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// Its time, in milliseconds since the epoch.
-    pub timestamp_ms: i64,
-    /// A hash of its key.
-    pub key_hash: i64,
-}
-
-impl Stamp {
-    /// Of a fetched record.
-    #[must_use]
-    pub fn of(record: &Incoming) -> Self {
-        let key = record.key.as_deref().unwrap_or_default();
-        Self {
-            timestamp_ms: record.timestamp_ms.unwrap_or_default(),
-            key_hash: hash(key.iter().copied()).cast_signed(),
-        }
-    }
-}
-
-/// Who moves positions, and of what.
-#[derive(Debug, Clone)]
-pub struct Owner {
-    /// The topic.
-    pub topic: String,
-    /// This process, unique per start.
-    pub member: String,
 }
 
 /// How a transaction locks the types that it touches.
@@ -95,34 +65,6 @@ pub async fn advance(
     .execute(connection)
     .await?;
     if done.rows_affected() == advances.len() as u64 { Ok(()) } else { Err(PersistError::Fenced) }
-}
-
-/// Makes this member the owner of partitions and says where each begins; `None`: nothing of it was
-/// ever applied.
-///
-/// # Errors
-/// [`PersistError::Database`].
-pub async fn take_over(
-    connection: &mut PgConnection,
-    owner: &Owner,
-    partitions: &[Partition],
-) -> Result<Vec<(Partition, Option<Offset>)>, PersistError> {
-    let numbers: Vec<i32> = partitions.iter().map(|p| p.0).collect();
-    let rows: Vec<(i32, i64)> = sqlx::query_as(
-        "INSERT INTO tributary.position AS p (topic, partition, next_offset, owner) \
-         SELECT $1, i, 0, $2 FROM unnest($3::int[]) AS i \
-         ON CONFLICT (topic, partition) DO UPDATE SET owner = excluded.owner, updated_at = now() \
-         RETURNING partition, next_offset",
-    )
-    .bind(&owner.topic)
-    .bind(&owner.member)
-    .bind(numbers)
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(partition, next)| (Partition(partition), (next > 0).then_some(Offset(next))))
-        .collect())
 }
 
 /// Locks slots until the end of the transaction, always in the same order.
@@ -182,11 +124,4 @@ pub fn slot(source: &str, kind: &str) -> i32 {
     let bytes = source.bytes().chain([0]).chain(kind.bytes());
     let hash = hash(bytes);
     i32::from((hash ^ (hash >> 32)).to_le_bytes()[0])
-}
-
-/// FNV-1a, 64 bits.
-fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

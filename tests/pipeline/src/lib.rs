@@ -5,16 +5,17 @@ mod bench;
 pub use bench::{Bench, LONG, WIDGET, admin, persister};
 
 use harness::{Template, World};
-use records::contract::{ContractRecord, Delete, Extent};
+use records::contract::{ContractRecord, Delete, Directive, Extent};
 use records::topics::{extent_key, object_key};
 use records::{
     Encoder, EntityType, NativeId, Offset, SourceName, Topic, TypeName, Upsert, Value, Version,
 };
 use sqlx::{Connection, PgConnection};
 use std::error::Error;
+use std::time::Duration;
 use wire::{
-    Admin, KafkaSettings, Outgoing, Publisher, Registry, RegistrySettings, SchemaId, TopicSpec,
-    frame, peek,
+    Admin, KafkaSettings, Outgoing, Publisher, Registry, RegistrySettings, SchemaId, Table,
+    TopicSpec, frame, peek, unframe,
 };
 
 /// What a test's helper may fail with: the test shows it.
@@ -41,6 +42,7 @@ pub struct Source {
     entity: SchemaId,
     delete: SchemaId,
     extent: SchemaId,
+    registry: Registry,
 }
 
 impl Source {
@@ -69,6 +71,7 @@ impl Source {
             extent: registry.register(Extent::SUBJECT, Extent::json()).await?,
             encoder: Encoder::new(entity),
             name: SourceName::new("test")?,
+            registry,
             kafka,
         })
     }
@@ -139,6 +142,36 @@ impl Source {
         };
         let key = extent_key(&self.name, Some(self.entity_type()));
         self.send(Topic::InventorySnapshot, key, frame(self.extent, &extent.encode())).await
+    }
+
+    /// Tells the source's collector to pause.
+    ///
+    /// # Errors
+    /// What Kafka or the registry said.
+    pub async fn pause(&self) -> Outcome<()> {
+        let id = self.registry.register(Directive::SUBJECT, Directive::json()).await?;
+        let directive = Directive {
+            source: self.name.to_string(),
+            paused: true,
+            bulk_records_per_second: None,
+            listing_wanted_since: None,
+            scope: None,
+            expires_at: Version::now().plus(Duration::from_secs(600)).micros(),
+        };
+        let payload = frame(id, &directive.encode());
+        self.send(Topic::Control, self.name.to_string(), payload).await
+    }
+
+    /// What the source's collector is told.
+    ///
+    /// # Errors
+    /// What Kafka said, or that it is nothing.
+    pub async fn directive(&self) -> Outcome<Directive> {
+        let topic = self.kafka.topic(Topic::Control);
+        let mut table = Table::follow(&self.kafka, &topic, self.name.as_str()).await?;
+        let payload = table.history().await?.and_then(|newest| newest.payload);
+        let payload = payload.ok_or("there is no directive")?;
+        Ok(Directive::decode(Directive::schema(), unframe(&payload)?.1)?)
     }
 
     /// Sends bytes as they are.

@@ -1,6 +1,6 @@
 //! What was never applied, for people: `tributary.gap`.
 
-use crate::error::PersistError;
+use crate::PositionError;
 use records::{Offset, Partition};
 use sqlx::PgConnection;
 
@@ -20,12 +20,12 @@ pub struct Gap {
 /// Writes down gaps of a topic.
 ///
 /// # Errors
-/// [`PersistError::Database`].
+/// [`PositionError::Database`].
 pub async fn record(
     connection: &mut PgConnection,
     topic: &str,
     gaps: &[Gap],
-) -> Result<(), PersistError> {
+) -> Result<(), PositionError> {
     sqlx::query(
         "INSERT INTO tributary.gap (topic, partition, from_offset, to_offset, reason) \
          SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[])",

@@ -1,9 +1,7 @@
 //! `persister positions rewind`: moves positions; who runs notices, and reads from there.
 
-use crate::error::PersistError;
 use crate::gap::{self, Gap};
-use crate::positions::TOPICS;
-use crate::settings::Settings;
+use crate::{Access, PositionError, TOPICS};
 use records::{Offset, Partition};
 use schemas::database::connect_one;
 use sqlx::{Connection, PgConnection};
@@ -53,16 +51,16 @@ impl fmt::Display for Moved {
 /// Moves positions in one transaction. Records that are skipped by it are written down as a gap.
 ///
 /// # Errors
-/// [`PersistError::Request`], or Kafka's or PostgreSQL's.
-pub async fn rewind(settings: &Settings, wanted: &Rewind) -> Result<Vec<Moved>, PersistError> {
-    let topic = topic(settings, &wanted.topic)?;
-    let mut connection = connect_one(&settings.database).await?;
-    let admin = Admin::new(&settings.kafka, &settings.group)?;
+/// [`PositionError::Request`], or Kafka's or PostgreSQL's.
+pub async fn rewind(access: &Access, wanted: &Rewind) -> Result<Vec<Moved>, PositionError> {
+    let topic = topic(access, &wanted.topic)?;
+    let mut connection = connect_one(&access.database).await?;
+    let admin = Admin::new(&access.kafka, &access.group)?;
     let mut ranges = admin.ranges(&topic).await?;
     ranges.retain(|(partition, _)| wanted.partition.is_none_or(|only| only == partition.0));
     if ranges.is_empty() {
         let message = format!("topic {topic} has no such partition; `persister positions show`");
-        return Err(PersistError::Request(message));
+        return Err(PositionError::Request(message));
     }
     let targets = match &wanted.target {
         Target::Beginning => ranges.iter().map(|(partition, _)| (*partition, Offset(0))).collect(),
@@ -76,22 +74,22 @@ pub async fn rewind(settings: &Settings, wanted: &Rewind) -> Result<Vec<Moved>, 
     apply(&mut connection, &topic, &targets).await
 }
 
-fn topic(settings: &Settings, wanted: &str) -> Result<String, PersistError> {
-    let names = TOPICS.map(|topic| (topic.suffix(), settings.kafka.topic(topic)));
+fn topic(access: &Access, wanted: &str) -> Result<String, PositionError> {
+    let names = TOPICS.map(|topic| (topic.suffix(), access.kafka.topic(topic)));
     let found = names.iter().find(|(suffix, name)| wanted == *suffix || wanted == name);
     found.map(|(_, name)| name.clone()).ok_or_else(|| {
         let names = names.map(|(_, name)| name).join(" and ");
-        PersistError::Request(format!("{wanted:?} has no positions; {names} have"))
+        PositionError::Request(format!("{wanted:?} has no positions; {names} have"))
     })
 }
 
 fn at_offset(
     ranges: &[(Partition, LogRange)],
     offset: Offset,
-) -> Result<Vec<(Partition, Offset)>, PersistError> {
+) -> Result<Vec<(Partition, Offset)>, PositionError> {
     let outside = ranges.iter().find(|(_, range)| offset < range.first || offset > range.end);
     if let Some((partition, range)) = outside {
-        return Err(PersistError::Request(format!(
+        return Err(PositionError::Request(format!(
             "partition {partition} has offsets from {} to {}, so {offset} is no place in it",
             range.first, range.end
         )));
@@ -110,14 +108,14 @@ fn at_time(
     ranges.iter().map(target).collect()
 }
 
-async fn parse_time(connection: &mut PgConnection, time: &str) -> Result<i64, PersistError> {
+async fn parse_time(connection: &mut PgConnection, time: &str) -> Result<i64, PositionError> {
     let parsed = sqlx::query_scalar("SELECT (extract(epoch FROM $1::timestamptz) * 1000)::bigint");
-    let parsed = parsed.bind(time).fetch_one(connection).await.map_err(PersistError::from);
-    parsed.map_err(|error| match error.refusal() {
-        Some(reason) => PersistError::Request(format!(
-            "{time:?} is no time such as 2026-01-31T12:00:00Z: {reason}"
+    parsed.bind(time).fetch_one(connection).await.map_err(|error| match error {
+        sqlx::Error::Database(reason) => PositionError::Request(format!(
+            "{time:?} is no time such as 2026-01-31T12:00:00Z: {}",
+            reason.message()
         )),
-        None => error,
+        error => error.into(),
     })
 }
 
@@ -125,7 +123,7 @@ async fn apply(
     connection: &mut PgConnection,
     topic: &str,
     targets: &[(Partition, Offset)],
-) -> Result<Vec<Moved>, PersistError> {
+) -> Result<Vec<Moved>, PositionError> {
     let mut transaction = connection.begin().await?;
     let rows: Vec<(i32, i64)> = sqlx::query_as(
         "SELECT partition, next_offset FROM tributary.position WHERE topic = $1 FOR UPDATE",

@@ -1,17 +1,13 @@
 //! `persister positions show`: how far PostgreSQL is, beside what Kafka says.
 
-use crate::error::PersistError;
-use crate::settings::Settings;
-use records::{Offset, Partition, Topic};
+use crate::{Access, PositionError, TOPICS};
+use records::{Offset, Partition};
 use schemas::database::connect_one;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use wire::Admin;
-
-/// The topics whose positions are in PostgreSQL.
-pub(crate) const TOPICS: [Topic; 2] = [Topic::InventoryLive, Topic::InventorySnapshot];
 
 /// One partition. What is not known is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +33,11 @@ struct Stored {
 ///
 /// # Errors
 /// Kafka or PostgreSQL can't be asked.
-pub async fn show(settings: &Settings) -> Result<Vec<Line>, PersistError> {
-    let mut connection = connect_one(&settings.database).await?;
-    let admin = Admin::new(&settings.kafka, &settings.group)?;
+pub async fn show(access: &Access) -> Result<Vec<Line>, PositionError> {
+    let mut connection = connect_one(&access.database).await?;
+    let admin = Admin::new(&access.kafka, &access.group)?;
     let mut lines = Vec::new();
-    for topic in TOPICS.map(|topic| settings.kafka.topic(topic)) {
+    for topic in TOPICS.map(|topic| access.kafka.topic(topic)) {
         let mut stored = stored(&mut connection, &topic).await?;
         let committed: HashMap<Partition, Offset> =
             admin.committed(&topic).await?.into_iter().collect();
@@ -63,7 +59,7 @@ pub async fn show(settings: &Settings) -> Result<Vec<Line>, PersistError> {
 async fn stored(
     connection: &mut PgConnection,
     topic: &str,
-) -> Result<HashMap<i32, Stored>, PersistError> {
+) -> Result<HashMap<i32, Stored>, PositionError> {
     let rows: Vec<Stored> = sqlx::query_as(
         "SELECT partition, next_offset, owner, \
          to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS updated_at \
