@@ -10,6 +10,8 @@
 //! Everything listens on 127.0.0.1 only, on ports that were free. Nothing is ended but what was
 //! started here, recognised by process id and start time.
 
+mod census;
+mod demo;
 mod error;
 mod folders;
 mod java;
@@ -26,6 +28,8 @@ mod vcsim;
 mod wait;
 mod world;
 
+pub use census::Census;
+pub use demo::{Demo, demo};
 pub use error::Error;
 pub use kafka::{Kafka, KafkaPorts};
 pub use postgres::{Durability, Fill, Home, Postgres, Template};

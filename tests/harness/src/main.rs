@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use harness::{Error, External, Inventory, Stack};
+use harness::{Demo, Error, External, Inventory, Stack};
 
 /// Kafka, schema registry, PostgreSQL and a vCenter simulator on this machine, for trying things out.
 ///
@@ -23,6 +23,14 @@ struct Arguments {
 enum Action {
     /// Start what does not run yet, and print how to reach it
     Up(Up),
+    /// Run the whole pipeline on the stack: from the vCenter simulator to rows
+    Demo {
+        #[command(flatten)]
+        up: Up,
+        /// End when the rows equal the vCenter, and stop everything
+        #[arg(long)]
+        once: bool,
+    },
     /// Stop what was started; the data stay
     Down,
     /// Say what runs where; exits 1 when something does not run
@@ -74,12 +82,17 @@ async fn main() -> ExitCode {
 }
 
 async fn run(action: Action) -> Result<ExitCode, Error> {
+    if let Action::Demo { up, once } = action {
+        let demo = Demo { external: up.external(), inventory: up.chosen(), once };
+        return harness::demo(&demo, |line| print(line)).await.map(|()| ExitCode::SUCCESS);
+    }
     let stack = Stack::open(|line| print(line))?;
     match action {
         Action::Up(up) => {
             stack.up(&up.external(), up.inventory().as_ref()).await?;
             print_variables(&stack)?;
         }
+        Action::Demo { .. } => {}
         Action::Down => stack.down().await?,
         Action::Status => {
             stack.status();
@@ -93,8 +106,11 @@ async fn run(action: Action) -> Result<ExitCode, Error> {
 
 impl Up {
     fn inventory(&self) -> Option<Inventory> {
-        let chosen = self.inventory.clone().map_or(Inventory::Vms(self.vms), Inventory::Saved);
-        (!self.no_vcsim).then_some(chosen)
+        (!self.no_vcsim).then(|| self.chosen())
+    }
+
+    fn chosen(&self) -> Inventory {
+        self.inventory.clone().map_or(Inventory::Vms(self.vms), Inventory::Saved)
     }
 
     fn external(&self) -> External {

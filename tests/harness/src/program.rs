@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use crate::Error;
+use crate::error::LogTail;
 use crate::folders;
 use crate::process::{Process, ProcessId};
 use crate::wait::{LOOK_EVERY, wait_until};
@@ -52,6 +53,11 @@ impl Program {
             .await
     }
 
+    /// The end of what it has printed.
+    pub(crate) fn log_tail(&self) -> LogTail {
+        self.process.log_tail()
+    }
+
     /// How it ended; nothing while it runs.
     #[must_use]
     pub fn status(&self) -> Option<ExitStatus> {
@@ -81,9 +87,7 @@ impl Program {
     /// Its resident memory in KiB; nothing while it does not run.
     #[must_use]
     pub fn resident_kib(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id()?.pid)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.split_whitespace().next()?.parse().ok()
+        resident_kib(self.id()?.pid)
     }
 }
 
@@ -98,6 +102,13 @@ impl Drop for Program {
             std::thread::sleep(LOOK_EVERY);
         }
     }
+}
+
+/// The resident memory of a process in KiB, if it runs.
+pub(crate) fn resident_kib(pid: i32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// A binary of the workspace: cargo puts it beside the folder of the test executables.

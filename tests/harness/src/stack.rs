@@ -148,9 +148,15 @@ impl Stack {
         let mut variables: Vec<_> =
             addresses.map(|(part, address)| (part.variable(), address.clone())).collect();
         if state.addresses.contains_key(&Part::Vcsim) {
-            variables.extend(self.access(state.last_port(Part::Vcsim.folder())).variables()?);
+            let access = self.access(state.last_port(Part::Vcsim.folder()));
+            variables.extend(access.variables()?);
         }
         Ok(variables)
+    }
+
+    /// The way to the vCenter simulator of the last `up`.
+    pub(crate) fn vcenter(&self) -> Access {
+        self.access(self.state().last_port(Part::Vcsim.folder()))
     }
 
     async fn kafka(&self) -> Result<(), Error> {
