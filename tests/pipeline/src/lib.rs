@@ -1,5 +1,9 @@
 //! What the end-to-end tests have in common: a world with topics, and a source that publishes.
 
+mod vcenter;
+
+pub use vcenter::{LONG, Pipeline, SOURCE, apply};
+
 use harness::{Template, World};
 use records::contract::{ContractRecord, Delete, Extent};
 use records::topics::{extent_key, object_key};
