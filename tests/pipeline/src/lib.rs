@@ -2,7 +2,7 @@
 
 mod vcenter;
 
-pub use vcenter::{LONG, Pipeline, SOURCE, apply};
+pub use vcenter::{LONG, Pipeline, SOURCE, apply, provider_manifest};
 
 use harness::{Template, World};
 use records::contract::{ContractRecord, Delete, Extent};

@@ -5,7 +5,7 @@ use harness::{Census, Inventory, Program, Template, Vcsim, World, wait_until};
 use records::contract::{ContractRecord, Directive};
 use records::{Topic, Version};
 use sqlx::{Connection, PgConnection};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wire::{Admin, KafkaSettings, Outgoing, Publisher, Registry, RegistrySettings, frame};
 
@@ -40,7 +40,8 @@ impl Pipeline {
         let (vcsim, applied) = tokio::join!(world.vcsim(Inventory::Vms(vms)), apply(&world));
         let vcsim = vcsim?;
         applied?;
-        write_manifest(&world, &vcsim)?;
+        let text = provider_manifest(&vcsim, &vcsim.credentials_file());
+        std::fs::write(manifest(&world), text)?;
         let collector = collector(&world)?;
         let group = world.topic_prefix();
         let persister = world.program("persister", |command| {
@@ -183,15 +184,16 @@ fn manifest(world: &World) -> PathBuf {
     world.folder().join("provider.yaml")
 }
 
-fn write_manifest(world: &World, vcsim: &Vcsim) -> Outcome<()> {
-    let text = format!(
+/// A manifest of [`SOURCE`].
+#[must_use]
+pub fn provider_manifest(vcsim: &Vcsim, credentials: &Path) -> String {
+    format!(
         "apiVersion: tributary.dev/v1alpha1\nkind: Provider\nmetadata: {{name: {SOURCE}}}\nspec:\n  \
          kind: vsphere\n  url: {}\n  credentials_file: {}\n  ca_file: {}\n",
         vcsim.url(),
-        vcsim.credentials_file().display(),
+        credentials.display(),
         vcsim.ca_file().display()
-    );
-    Ok(std::fs::write(manifest(world), text)?)
+    )
 }
 
 fn first_of(differences: &[String]) -> String {
