@@ -95,6 +95,7 @@ impl Collector {
             wishes,
             stop: stop.clone(),
             timing: self.settings.timing.clone(),
+            requests: self.metrics.count_requests(),
         };
         tokio::select! {
             result = self.collect(&mut stream, provider, clock) => result,

@@ -7,10 +7,12 @@
 
 mod clock;
 mod observation;
+mod requests;
 mod sink;
 
 pub use clock::{Clock, Issuer};
 pub use observation::{Change, Entity, Observation, Range};
+pub use requests::{Outcome, Requests};
 pub use sink::{Closed, Sink, observations};
 
 use async_trait::async_trait;
