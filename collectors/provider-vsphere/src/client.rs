@@ -17,6 +17,8 @@ use std::time::Duration;
 /// The oldest version of the API that has all properties which are asked for.
 const SOAP_ACTION: &str = "urn:vim25/6.7";
 const COOKIE_NAME: &str = "vmware_soap_session";
+/// What the vCenter shows beside our sessions.
+const USER_AGENT: &str = concat!("tributary/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How much of an answer that is not understood is shown.
@@ -51,6 +53,7 @@ impl Client {
         // Fails when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(KEEPALIVE)
             // A redirected call would arrive as another one, without its body.
