@@ -1,7 +1,7 @@
 //! What an account sees in a vCenter, and whether that is enough.
 
 use crate::error::ApiError;
-use crate::map::{self, VIEW_TYPES};
+use crate::map;
 use crate::session::Session;
 use crate::updates::Ref;
 use provider::{Privilege, Report};
@@ -10,6 +10,17 @@ use records::TypeName;
 /// What the role Read-only consists of, as far as it is needed: `System.View` shows that an object
 /// is there, `System.Read` what it is like.
 const PRIVILEGES: [&str; 2] = ["System.View", "System.Read"];
+/// The types to look for. Those that extend them come along.
+const VIEW_TYPES: &[&str] = &[
+    "Folder",
+    "Datacenter",
+    "ComputeResource",
+    "ResourcePool",
+    "Datastore",
+    "Network",
+    "HostSystem",
+    "VirtualMachine",
+];
 /// How many objects one question may be about.
 const OBJECTS_MAX: usize = 1000;
 

@@ -12,6 +12,7 @@ mod map;
 mod session;
 mod settings;
 mod time;
+mod traversal;
 mod updates;
 mod watch;
 mod xml;

@@ -35,18 +35,6 @@ pub struct Row {
     pub value: fn(&Element) -> Value,
 }
 
-/// The types that a view must be asked for. Those that extend them come along.
-pub const VIEW_TYPES: &[&str] = &[
-    "Folder",
-    "Datacenter",
-    "ComputeResource",
-    "ResourcePool",
-    "Datastore",
-    "Network",
-    "HostSystem",
-    "VirtualMachine",
-];
-
 /// The `PropertySpec`s of all kinds.
 #[must_use]
 pub fn property_specs() -> String {

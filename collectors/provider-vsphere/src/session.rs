@@ -6,6 +6,7 @@
 use crate::client::{Call, Client};
 use crate::error::ApiError;
 use crate::settings::Credentials;
+use crate::traversal::select_set;
 use crate::updates::{ObjectContent, Ref, UpdateSet};
 use quick_xml::escape::escape;
 use std::time::Duration;
@@ -91,25 +92,18 @@ impl Session {
         self.found(Ref::child_of(&answer, "returnval"), "CreateContainerView", "view")
     }
 
-    /// Makes the session's property collector tell of the objects of `view`, and of the root
-    /// folder, what `property_specs` say.
+    /// Makes the session's property collector tell of the root folder, and of all that is reached
+    /// from it, what `property_specs` say.
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn create_filter(
-        &mut self,
-        view: &Ref,
-        property_specs: &str,
-    ) -> Result<(), ApiError> {
+    pub async fn create_filter(&mut self, property_specs: &str) -> Result<(), ApiError> {
         let parameters = format!(
-            "{}<spec>{property_specs}\
-             <objectSet>{}<skip>true</skip><selectSet xsi:type=\"TraversalSpec\">\
-             <type>ContainerView</type><path>view</path><skip>false</skip></selectSet></objectSet>\
-             <objectSet>{}<skip>false</skip></objectSet></spec>\
+            "{}<spec>{property_specs}<objectSet>{}<skip>false</skip>{}</objectSet></spec>\
              <partialUpdates>true</partialUpdates>",
             self.content.collector.xml("_this"),
-            view.xml("obj"),
             self.content.root.xml("obj"),
+            select_set(),
         );
         self.client.call(call("CreateFilter", parameters)).await.map(drop)
     }

@@ -1,12 +1,12 @@
 //! Lists what a vCenter has, then follows its changes.
 //!
-//! One filter over one view tells both: what the property collector tells from an empty version
+//! One filter tells both: what the property collector tells from an empty version
 //! on, page by page until one is not truncated, is the state at the start; what it tells after it,
 //! are the changes (`PropertyCollector.WaitForUpdatesEx`).
 
 use crate::error::ApiError;
 use crate::listing::Listing;
-use crate::map::{self, Kind, VIEW_TYPES};
+use crate::map::{self, Kind};
 use crate::session::Session;
 use crate::updates::{self, ObjectContent, ObjectUpdate};
 use provider::{Change, Closed, Sink};
@@ -18,8 +18,7 @@ use records::{TypeName, Version};
 /// What ended it.
 pub async fn run(session: &mut Session, sink: &Sink, types: &[TypeName]) -> Result<(), ApiError> {
     let mut listing = Some(Listing::new(sink.version().await?));
-    let view = session.create_view(VIEW_TYPES).await?;
-    session.create_filter(&view, &map::property_specs()).await?;
+    session.create_filter(&map::property_specs()).await?;
     let mut version = String::new();
     loop {
         let Some(updates) = session.wait(&version).await? else {

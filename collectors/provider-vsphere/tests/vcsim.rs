@@ -172,6 +172,9 @@ fn attribute(entity: &Entity, name: &str) -> Json {
     found.map_or(Json::Null, |(_, value)| json(value))
 }
 
+/// Attributes and the properties that they are made of.
+type Pairs = &'static [(&'static str, &'static str)];
+
 /// Compares one type: attribute by attribute with the property that it is made of.
 fn compare(listed: &Listed, entity_type: &str, theirs: &Objects, pairs: &[(&str, &str)]) {
     let ours = &listed.objects[entity_type];
@@ -187,7 +190,7 @@ fn compare(listed: &Listed, entity_type: &str, theirs: &Objects, pairs: &[(&str,
 }
 
 /// govc's word for each type, and which attribute equals which property.
-const COMPARED: [(&str, &str, &[(&str, &str)]); 7] = [
+const COMPARED: [(&str, &str, Pairs); 7] = [
     ("datacenter", "d", &[("name", "name"), ("vm_folder_ref", "vmFolder")]),
     (
         "cluster",
@@ -374,7 +377,7 @@ async fn an_ended_session_is_an_error_that_a_new_start_heals() -> Outcome<()> {
 
 async fn refusal(settings: Settings) -> String {
     let error = match Vsphere::open(&settings) {
-        Ok(mut provider) => provider.check().await.unwrap_err(),
+        Ok(mut provider) => provider.check().await.expect_err("a refusal"),
         Err(error) => error,
     };
     format!("final: {}; {error}", error.is_final())
