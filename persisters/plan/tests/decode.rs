@@ -116,10 +116,9 @@ proptest! {
     fn values_survive(name in any::<String>(), size in any::<i64>(), ratio in any::<f64>()) {
         let bench = bench();
         let name = name.replace('\0', "");
-        let bytes = bench.encode(
-            false,
-            &[("name", name.clone().into()), ("size", size.into()), ("ratio", Value::Double(ratio))],
-        );
+        let (double, text) = (Value::Double(ratio), name.clone());
+        let attributes = [("name", text.into()), ("size", size.into()), ("ratio", double)];
+        let bytes = bench.encode(false, &attributes);
         let cells = bench.cells(&bench.decode(&bytes).unwrap());
         assert_eq!(cells[0], name.as_bytes());
         assert_eq!(cells[1], size.to_be_bytes());

@@ -224,8 +224,8 @@ fn refusal(entity: &EntityType, attribute: &Attribute, found: &str) -> Refusal {
     let (table, column) = (entity.name().to_string(), attribute.name.to_string());
     let wanted = attribute.column.sql();
     let statement = format!(
-        "DROP VIEW IF EXISTS inventory.\"{table}\" CASCADE; ALTER TABLE inventory_all.\"{table}\" ALTER \
-         COLUMN \"{column}\" TYPE {wanted} USING \"{column}\"::{wanted}"
+        "DROP VIEW IF EXISTS inventory.\"{table}\" CASCADE; ALTER TABLE inventory_all.\"{table}\" \
+         ALTER COLUMN \"{column}\" TYPE {wanted} USING \"{column}\"::{wanted}"
     );
     Refusal { table, column, found: found.to_owned(), wanted, statement }
 }

@@ -85,8 +85,8 @@ impl Admin {
             return Ok(TopicOutcome::Exists);
         }
         Err(KafkaProblem::Mismatch(format!(
-            "topic {} has {found} partitions, not {}: their number can't change, because keys would \
-             move; set topics.partitions to {found}, or use a new TRIBUTARY_TOPIC_PREFIX and \
+            "topic {} has {found} partitions, not {}: their number can't change, because keys \
+             would move; set topics.partitions to {found}, or use a new TRIBUTARY_TOPIC_PREFIX and \
              refresh all sources",
             spec.name, spec.partitions
         )))

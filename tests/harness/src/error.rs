@@ -8,7 +8,8 @@ use std::process::ExitStatus;
 /// Lines of a log that an error shows.
 const TAIL_LINES: usize = 15;
 
-/// A failure of the harness; `Debug` reads like `Display`, so that `unwrap` in a test explains itself.
+/// A failure of the harness; `Debug` reads like `Display`, so that `unwrap` in a test explains
+/// itself.
 #[derive(thiserror::Error)]
 pub enum Error {
     /// `make setup` has not been run, or an older one was.

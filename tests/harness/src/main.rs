@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use harness::{Demo, Error, External, Inventory, Stack};
 
-/// Kafka, schema registry, PostgreSQL and a vCenter simulator on this machine, for trying things out.
+/// Kafka, schema registry, PostgreSQL and a vCenter simulator on this machine, to try things out.
 ///
 /// A server whose address stands in KAFKA_BOOTSTRAP_SERVERS, SCHEMA_REGISTRY_URL or DATABASE_URL is
 /// used as it is; the others are started. All data stay in `.stack` between `down` and `up`.
