@@ -84,33 +84,6 @@ pub enum Error {
         source: serde_json::Error,
     },
 
-    /// The demo's rows are not what the vCenter holds.
-    #[error(
-        "after {seconds} s the rows differ from the vCenter in {count} ways:\n{first}\n{workers}\
-             the logs are in {}", logs.display()
-    )]
-    Different {
-        /// How long it was waited for.
-        seconds: u64,
-        /// How many differences there are.
-        count: usize,
-        /// The first of them, a line each.
-        first: String,
-        /// What the workers do, a line each.
-        workers: String,
-        /// Where the workers log.
-        logs: PathBuf,
-    },
-
-    /// A worker of the demo can only be mended by a person.
-    #[error("{worker} can't go on: {reason}")]
-    Held {
-        /// The worker.
-        worker: String,
-        /// What it said last.
-        reason: String,
-    },
-
     /// A condition did not come true.
     #[error("waited {seconds} s for {what}; last seen: {seen}")]
     Timeout {

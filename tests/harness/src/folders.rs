@@ -18,11 +18,6 @@ pub(crate) fn stack_folder() -> PathBuf {
     PROJECT.join(".stack")
 }
 
-/// A file of the project.
-pub(crate) fn project_file(path: &str) -> PathBuf {
-    PROJECT.join(path)
-}
-
 /// A fetched part by its name in `.stack/cache`, with links resolved: a server's own user may not
 /// be able to pass through the project's folder.
 pub(crate) fn part(name: &str) -> Result<PathBuf, Error> {

@@ -66,8 +66,11 @@ pub(crate) async fn http_answers(port: u16, path: &str) -> io::Result<()> {
     http_get(&format!("127.0.0.1:{port}"), path).await.map(|_body| ())
 }
 
-/// The body of the answer to `GET path`; an error if the status is not 200.
-pub(crate) async fn http_get(address: &str, path: &str) -> io::Result<String> {
+/// The body of the answer to `GET path` of `HOST:PORT`.
+///
+/// # Errors
+/// If nothing answers within two seconds, or with another status than 200.
+pub async fn http_get(address: &str, path: &str) -> io::Result<String> {
     within_patience(async {
         let mut stream = TcpStream::connect(address).await?;
         let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");

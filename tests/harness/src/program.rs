@@ -6,9 +6,8 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use crate::Error;
-use crate::error::LogTail;
 use crate::folders;
-use crate::process::{Process, ProcessId};
+use crate::process::{Lifetime, Process, ProcessId};
 use crate::wait::{LOOK_EVERY, wait_until};
 
 /// How long a program may take for its graceful end when the test is over.
@@ -20,6 +19,20 @@ pub struct Program {
 }
 
 impl Program {
+    /// Starts a program of the workspace that logs there; it ends with this process.
+    ///
+    /// # Errors
+    /// [`Error::NotBuilt`] or [`Error::Spawn`].
+    pub fn of_workspace(
+        name: &str,
+        log: PathBuf,
+        configure: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Self, Error> {
+        let mut command = binary(name)?;
+        configure(&mut command);
+        Self::start(Process::new(name, command, log, Lifetime::Test))
+    }
+
     pub(crate) fn start(process: Process) -> Result<Self, Error> {
         process.start()?;
         Ok(Self { process })
@@ -53,11 +66,6 @@ impl Program {
             .await
     }
 
-    /// The end of what it has printed.
-    pub(crate) fn log_tail(&self) -> LogTail {
-        self.process.log_tail()
-    }
-
     /// How it ended; nothing while it runs.
     #[must_use]
     pub fn status(&self) -> Option<ExitStatus> {
@@ -87,7 +95,7 @@ impl Program {
     /// Its resident memory in KiB; nothing while it does not run.
     #[must_use]
     pub fn resident_kib(&self) -> Option<u64> {
-        resident_kib(self.id()?.pid)
+        self.id()?.resident_kib()
     }
 }
 
@@ -102,13 +110,6 @@ impl Drop for Program {
             std::thread::sleep(LOOK_EVERY);
         }
     }
-}
-
-/// The resident memory of a process in KiB, if it runs.
-pub(crate) fn resident_kib(pid: i32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 /// A binary of the workspace: cargo puts it beside the folder of the test executables.

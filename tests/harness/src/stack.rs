@@ -1,7 +1,7 @@
 //! The local stack: the parts, left running in the background between two commands.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -154,8 +154,15 @@ impl Stack {
         Ok(variables)
     }
 
+    /// The git-ignored folder in which everything of the stack is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The way to the vCenter simulator of the last `up`.
-    pub(crate) fn vcenter(&self) -> Access {
+    #[must_use]
+    pub fn vcenter(&self) -> Access {
         self.access(self.state().last_port(Part::Vcsim.folder()))
     }
 

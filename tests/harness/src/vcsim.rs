@@ -96,7 +96,7 @@ impl Vcsim {
     /// # Errors
     /// [`Error::Command`] or [`Error::Govc`].
     pub async fn census(&self) -> Result<Census, Error> {
-        Census::of_vcenter(&self.access).await
+        self.access.census().await
     }
 }
 
@@ -126,13 +126,21 @@ fn size(vms: u32) -> Vec<OsString> {
 }
 
 /// How to reach a simulator.
-#[derive(Clone)]
-pub(crate) struct Access {
+#[derive(Debug, Clone)]
+pub struct Access {
     pub(crate) folder: PathBuf,
     pub(crate) port: u16,
 }
 
 impl Access {
+    /// Everything that the vCenter holds.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Govc`].
+    pub async fn census(&self) -> Result<Census, Error> {
+        Census::of_vcenter(self).await
+    }
+
     fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }

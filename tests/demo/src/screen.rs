@@ -1,32 +1,35 @@
 //! The table that is drawn again and again: in place on a terminal, else a line for each change.
 
+use crate::print;
 use std::fmt::Write;
 use std::io::IsTerminal;
 
 /// One moment.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Snapshot {
+pub struct Snapshot {
     /// Each entity type.
-    pub(super) types: Vec<TypeLine>,
+    pub types: Vec<TypeLine>,
     /// Records that wait on Kafka, live and snapshot; unknown while no persister tells.
-    pub(super) lag: Option<(u64, u64)>,
+    pub lag: Option<(u64, u64)>,
     /// What each worker does, in words.
-    pub(super) workers: Vec<String>,
+    pub workers: Vec<String>,
 }
 
 /// The rows of one entity type.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct TypeLine {
-    pub(super) entity_type: &'static str,
-    pub(super) rows: i64,
-    pub(super) objects: usize,
+pub struct TypeLine {
+    /// Which one.
+    pub entity_type: &'static str,
+    /// Rows that are shown.
+    pub rows: i64,
+    /// Objects that the vCenter holds.
+    pub objects: usize,
     /// Since the newest change was committed.
-    pub(super) newest_change_seconds: Option<f64>,
+    pub newest_change_seconds: Option<f64>,
 }
 
 /// Where snapshots are shown.
-pub(super) struct Screen {
-    report: fn(&str),
+pub struct Screen {
     is_terminal: bool,
     /// Lines that the next snapshot draws over.
     drawn: usize,
@@ -35,17 +38,18 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(report: fn(&str)) -> Self {
+    /// Nothing is shown yet.
+    pub fn new() -> Self {
         let is_terminal = std::io::stdout().is_terminal();
-        Self { report, is_terminal, drawn: 0, said: String::new() }
+        Self { is_terminal, drawn: 0, said: String::new() }
     }
 
     /// Shows a snapshot in the place of the one before.
-    pub(super) fn show(&mut self, snapshot: &Snapshot) {
+    pub fn show(&mut self, snapshot: &Snapshot) {
         if !self.is_terminal {
             let summary = snapshot.summary();
             if summary != self.said {
-                (self.report)(&summary);
+                print(&summary);
                 self.said = summary;
             }
             return;
@@ -54,14 +58,14 @@ impl Screen {
         // ECMA-48: cursor up so many lines, then erase to the end of the screen.
         let back =
             if self.drawn > 0 { format!("\x1b[{}A\x1b[J", self.drawn) } else { String::new() };
-        (self.report)(&format!("{back}{table}"));
+        print(&format!("{back}{table}"));
         self.drawn = table.lines().count();
     }
 
     /// Leaves the last snapshot where it is.
-    pub(super) fn keep(&mut self, snapshot: &Snapshot) {
+    pub fn keep(&mut self, snapshot: &Snapshot) {
         if !self.is_terminal {
-            (self.report)(&snapshot.table());
+            print(&snapshot.table());
         }
         self.drawn = 0;
     }
@@ -69,7 +73,7 @@ impl Screen {
 
 impl Snapshot {
     /// Whether there are as many rows as objects.
-    pub(super) fn is_complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.types.iter().all(|line| usize::try_from(line.rows) == Ok(line.objects))
     }
 

@@ -7,20 +7,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::error::Error;
-use crate::folders;
-use crate::network::http_get;
-use crate::process::{Lifetime, Process};
-use crate::program::{self, Program, resident_kib};
+use crate::Error;
+use harness::{ProcessId, Program, http_get};
 
 /// From SIGTERM until all workers have ended.
 const STOP_PATIENCE: Duration = Duration::from_secs(40);
 
 /// The manifests of the demo.
-const MANIFEST: &str = "deploy/examples/demo.yaml";
+const MANIFEST: &str = "../../deploy/examples/demo.yaml";
 
 /// The orchestrator that runs the workers of the demo.
-pub(super) struct Workers {
+pub struct Workers {
     orchestrator: Program,
     logs: PathBuf,
 }
@@ -41,35 +38,36 @@ struct Worker {
 
 impl Workers {
     /// Starts the orchestrator, which starts the workers; all log in `logs`.
-    pub(super) fn start(variables: &[(&'static str, String)], logs: &Path) -> Result<Self, Error> {
+    pub fn start(variables: &[(&'static str, String)], logs: &Path) -> Result<Self, Error> {
         // What an earlier demo left would be taken for news.
         let _ = fs::remove_file(logs.join("status.json"));
-        let mut command = program::binary("orchestrator")?;
-        command.arg("run").arg("-f").arg(folders::project_file(MANIFEST));
-        command.envs(variables.iter().map(|(name, value)| (name, value)));
-        command.env("TRIBUTARY_PROCESS__LOG_FOLDER", logs);
-        let log = logs.join("orchestrator.log");
-        let process = Process::new("the orchestrator", command, log, Lifetime::Test);
-        Ok(Self { orchestrator: Program::start(process)?, logs: logs.to_path_buf() })
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(MANIFEST);
+        let orchestrator =
+            Program::of_workspace("orchestrator", logs.join("orchestrator.log"), |command| {
+                command.arg("run").arg("-f").arg(manifest);
+                command.envs(variables.iter().map(|(name, value)| (name, value)));
+                command.env("TRIBUTARY_PROCESS__LOG_FOLDER", logs)
+            })?;
+        Ok(Self { orchestrator, logs: logs.to_path_buf() })
     }
 
     /// Stops all, in the orchestrator's order.
-    pub(super) async fn stop(&self) -> Result<(), Error> {
+    pub async fn stop(&self) -> Result<(), Error> {
         self.orchestrator.terminate();
-        self.orchestrator.wait(STOP_PATIENCE).await.map(|_status| ())
+        Ok(self.orchestrator.wait(STOP_PATIENCE).await.map(drop)?)
     }
 
     /// A line for each worker.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         self.status().workers.iter().map(|(name, worker)| line(name, worker)).collect()
     }
 
     /// # Errors
-    /// [`Error::Held`] for one that waits for a person, [`Error::Ended`] without an orchestrator.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    /// [`Error::Held`] for one that waits for a person, [`Error::Orchestrator`] without an orchestrator.
+    pub fn check(&self) -> Result<(), Error> {
         if let Some(status) = self.orchestrator.status() {
-            let name = "the orchestrator".to_owned();
-            return Err(Error::Ended { name, status, log: self.orchestrator.log_tail() });
+            let log = self.orchestrator.log().to_path_buf();
+            return Err(Error::Orchestrator { status, log });
         }
         let held = self.status().workers.into_iter().find(|(_, worker)| worker.state == "held");
         held.map_or(Ok(()), |(name, worker)| {
@@ -79,7 +77,7 @@ impl Workers {
     }
 
     /// Records that wait on Kafka, live and snapshot, as the persisters' metrics tell.
-    pub(super) async fn lag(&self) -> Option<(u64, u64)> {
+    pub async fn lag(&self) -> Option<(u64, u64)> {
         let mut total = None;
         for name in self.status().workers.keys().filter(|name| name.starts_with("persister-")) {
             let address = fs::read_to_string(self.logs.join(format!("{name}.address"))).ok()?;
@@ -98,7 +96,7 @@ impl Workers {
 }
 
 fn line(name: &str, worker: &Worker) -> String {
-    let memory = worker.pid.and_then(resident_kib);
+    let memory = worker.pid.and_then(ProcessId::of).and_then(ProcessId::resident_kib);
     let memory = memory.map(|kib| format!(", {} MiB", kib / 1024)).unwrap_or_default();
     let restarts = match worker.restarts {
         0 => String::new(),
