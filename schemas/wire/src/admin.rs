@@ -1,5 +1,6 @@
 //! Topics and positions as an administrator sees them.
 
+use crate::problem::cause;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -178,17 +179,15 @@ impl Admin {
     ) -> Result<T, KafkaProblem> {
         let consumer = Arc::clone(&self.consumer);
         let topic = topic.to_owned();
-        tokio::task::spawn_blocking(move || question(&consumer, &topic))
+        let answer =
+            move || question(&consumer, &topic).map_err(|failure| cause(&consumer, failure));
+        tokio::task::spawn_blocking(answer)
             .await
             .map_err(|_| KafkaProblem::Stopped)?
             .map_err(|source| self.failed(action, source))
     }
 
     fn failed(&self, action: String, source: KafkaError) -> KafkaProblem {
-        KafkaProblem::Operation {
-            action,
-            brokers: self.brokers.to_string(),
-            source: Box::new(source),
-        }
+        KafkaProblem::of(action, &self.brokers, source)
     }
 }

@@ -1,6 +1,7 @@
 //! One key of a compacted topic: its newest value, then every later one.
 
 use crate::place::Place;
+use crate::problem::cause;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::Offset as KafkaOffset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -66,8 +67,8 @@ impl Table {
 
     fn start(settings: &KafkaSettings, place: &Place, key: Vec<u8>) -> Result<Self, KafkaProblem> {
         let consumer = consumer(settings)?;
-        let Range { first, end } =
-            open(&consumer, place, &key).map_err(|source| place.failed("reading", source))?;
+        let Range { first, end } = open(&consumer, place, &key)
+            .map_err(|failure| place.failed("reading", cause(&consumer, failure)))?;
         let (sender, values) = mpsc::channel(1024);
         let (told, newest) = oneshot::channel();
         let stop = CancellationToken::new();
