@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn what_govc_prints_becomes_facts() {
-        let printed = r#"{"kind":"enter","obj":{"type":"VirtualMachine","value":"vm-1"},"changeSet":[
+        let printed = r#"{"kind":"enter","obj":{"type":"VirtualMachine","value":"vm-1"},
+            "changeSet":[
             {"name":"name","op":"assign","val":"a"},
             {"name":"runtime.powerState","op":"assign","val":"poweredOff"}]}"#;
         let mut found = Census::default();

@@ -188,8 +188,8 @@ fn manifest(world: &World) -> PathBuf {
 #[must_use]
 pub fn provider_manifest(vcsim: &Vcsim, credentials: &Path) -> String {
     format!(
-        "apiVersion: tributary.dev/v1alpha1\nkind: Provider\nmetadata: {{name: {SOURCE}}}\nspec:\n  \
-         kind: vsphere\n  url: {}\n  credentials_file: {}\n  ca_file: {}\n",
+        "apiVersion: tributary.dev/v1alpha1\nkind: Provider\nmetadata: {{name: {SOURCE}}}\n\
+         spec:\n  kind: vsphere\n  url: {}\n  credentials_file: {}\n  ca_file: {}\n",
         vcsim.url(),
         credentials.display(),
         vcsim.ca_file().display()
