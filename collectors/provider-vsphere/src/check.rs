@@ -46,8 +46,8 @@ pub async fn report(session: &mut Session, types: &[TypeName]) -> Result<Report,
 async fn visible(session: &mut Session) -> Result<Vec<Ref>, ApiError> {
     let view = session.create_view(VIEW_TYPES).await?;
     let spec = "<propSet><type>ContainerView</type><pathSet>view</pathSet></propSet>";
-    let content = session.read(&view, spec).await?;
-    let properties = content.into_iter().flat_map(|content| content.properties);
+    let contents = session.read(&[view], spec).await?;
+    let properties = contents.into_iter().flat_map(|content| content.properties);
     let values = properties.filter_map(|(_, value)| value);
     Ok(values.flat_map(|value| value.children).filter_map(|child| Ref::read(&child)).collect())
 }

@@ -3,12 +3,13 @@
 mod kinds;
 mod values;
 
-use kinds::KINDS;
+pub use kinds::KINDS;
 
 use crate::updates::{ObjectContent, Ref};
 use crate::xml::Element;
 use provider::Entity;
 use records::{NativeId, TypeName, Value};
+use std::collections::BTreeSet;
 
 /// One type of managed objects, and the entity type that it becomes.
 #[derive(Debug)]
@@ -29,6 +30,9 @@ pub struct Row {
     /// The path of a property. It may lead into data objects only by the properties of their
     /// *declared* types: a vCenter refuses others, such as `configurationEx.dasConfig`.
     pub path: &'static str,
+    /// Another path, which changes whenever this one does, and which is watched in its place: this
+    /// one is too heavy. It is read when an object enters, and when the other one changes.
+    pub watched_by: Option<&'static str>,
     /// The attribute.
     pub attribute: &'static str,
     /// Its value, of the property's.
@@ -38,7 +42,7 @@ pub struct Row {
 /// The `PropertySpec`s of all kinds.
 #[must_use]
 pub fn property_specs() -> String {
-    KINDS.iter().map(|kind| kind.property_spec(&kind.paths())).collect()
+    KINDS.iter().map(|kind| kind.property_spec(&kind.watched())).collect()
 }
 
 /// The kind of an object.
@@ -57,26 +61,31 @@ impl Kind {
         TypeName::new(self.entity_type).expect("the name of a file in schemas/avro")
     }
 
-    /// Every path once.
+    /// Every path that the vCenter is to tell of, once.
     #[must_use]
-    pub fn paths(&self) -> Vec<&'static str> {
-        let mut paths: Vec<_> = self.all_rows().map(|row| row.path).collect();
-        paths.dedup();
-        paths
+    pub fn watched(&self) -> Vec<&'static str> {
+        distinct(self.all_rows().map(Row::watched))
+    }
+
+    /// The paths that have to be read, because only their changes are told.
+    #[must_use]
+    pub fn unwatched(&self) -> Vec<&'static str> {
+        distinct(self.all_rows().filter(|row| row.watched_by.is_some()).map(|row| row.path))
     }
 
     /// The paths whose values a change at `name` concerns: what it is, is in, or contains.
     #[must_use]
     pub fn concerned(&self, name: &str) -> Vec<&'static str> {
-        let mut paths = self.paths();
-        paths.retain(|path| is_within(name, path) || is_within(path, name));
-        paths
+        let rows = self
+            .all_rows()
+            .filter(|row| is_within(name, row.watched()) || is_within(row.watched(), name));
+        distinct(rows.map(|row| row.path))
     }
 
-    /// Whether a change of this name is about exactly one of the paths.
+    /// Whether a change of this name tells a whole value that attributes are made of.
     #[must_use]
-    pub fn has_path(&self, name: &str) -> bool {
-        self.all_rows().any(|row| row.path == name)
+    pub fn has_value(&self, name: &str) -> bool {
+        self.all_rows().any(|row| row.path == name && row.watched_by.is_none())
     }
 
     /// Everything that `content` says of an object of this kind. `None` if its id is none.
@@ -117,6 +126,17 @@ impl Kind {
     fn all_rows(&self) -> impl Iterator<Item = &'static Row> {
         self.rows.iter().copied().flatten()
     }
+}
+
+impl Row {
+    fn watched(&self) -> &'static str {
+        self.watched_by.unwrap_or(self.path)
+    }
+}
+
+fn distinct(paths: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let distinct: BTreeSet<_> = paths.collect();
+    distinct.into_iter().collect()
 }
 
 /// `guest.net[4000].ipAddress` is within `guest.net`, and within itself.

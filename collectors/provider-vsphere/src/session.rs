@@ -126,28 +126,35 @@ impl Session {
         self.found(UpdateSet::read(set), "WaitForUpdatesEx", "version").map(Some)
     }
 
-    /// The values of some properties of one object as they are now; `None` if it is gone.
+    /// The values of some properties of some objects as they are now. An object that is gone is
+    /// left out.
     ///
     /// # Errors
     /// [`ApiError`].
     pub async fn read(
         &mut self,
-        object: &Ref,
+        objects: &[Ref],
         property_specs: &str,
-    ) -> Result<Option<ObjectContent>, ApiError> {
+    ) -> Result<Vec<ObjectContent>, ApiError> {
+        let this = self.content.collector.xml("_this");
+        let objects: String = objects.iter().map(object_spec).collect();
         let parameters = format!(
-            "{}<specSet>{property_specs}<objectSet>{}</objectSet></specSet><options/>",
-            self.content.collector.xml("_this"),
-            object.xml("obj"),
+            "{this}<specSet>{property_specs}{objects}\
+             <reportMissingObjectsInResults>true</reportMissingObjectsInResults></specSet>\
+             <options/>"
         );
-        match self.client.call(call("RetrievePropertiesEx", parameters)).await {
-            Ok(answer) => {
-                let objects = answer.into_child("returnval");
-                let object = objects.and_then(|objects| objects.into_child("objects"));
-                Ok(object.and_then(ObjectContent::read))
-            }
-            Err(error) if error.is_fault("ManagedObjectNotFound") => Ok(None),
-            Err(error) => Err(error),
+        let mut next = call("RetrievePropertiesEx", parameters);
+        let mut contents = Vec::new();
+        loop {
+            let answer = self.client.call(next).await?;
+            // Without any object there is no result.
+            let result = answer.into_child("returnval").unwrap_or_default();
+            let token = result.child("token").map(|token| escape(token.text.clone()));
+            let parameters = token.map(|token| format!("{this}<token>{token}</token>"));
+            let objects = result.children.into_iter().filter(|child| child.name == "objects");
+            contents.extend(objects.filter_map(ObjectContent::read));
+            let Some(parameters) = parameters else { return Ok(contents) };
+            next = call("ContinueRetrievePropertiesEx", parameters);
         }
     }
 
@@ -221,6 +228,10 @@ impl Content {
             authorization: manager("authorizationManager").ok(),
         })
     }
+}
+
+fn object_spec(object: &Ref) -> String {
+    format!("<objectSet>{}</objectSet>", object.xml("obj"))
 }
 
 const fn call(method: &'static str, parameters: String) -> Call {

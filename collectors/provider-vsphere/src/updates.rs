@@ -6,7 +6,7 @@ use quick_xml::escape::escape;
 use std::fmt;
 
 /// A managed object reference: an object of the inventory or one of the API's own.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ref {
     /// The type, such as `VirtualMachine`.
     pub kind: String,

@@ -8,9 +8,10 @@ use crate::error::ApiError;
 use crate::listing::Listing;
 use crate::map::{self, Kind};
 use crate::session::Session;
-use crate::updates::{self, ObjectContent, ObjectUpdate};
+use crate::updates::{self, ObjectContent, ObjectUpdate, Ref};
 use provider::{Change, Closed, Sink};
 use records::{TypeName, Version};
+use std::collections::BTreeMap;
 
 /// Lists, then follows, until something fails.
 ///
@@ -26,8 +27,10 @@ pub async fn run(session: &mut Session, sink: &Sink, types: &[TypeName]) -> Resu
             continue;
         };
         version = updates.version;
+        let mut stamped = stamped(sink, updates.objects).await?;
         let mut watch = Watch { session, sink, listing: listing.as_mut() };
-        for (received, update) in stamped(sink, updates.objects).await? {
+        watch.read_unwatched(&mut stamped).await?;
+        for (received, update) in stamped {
             watch.update(received, update).await?;
         }
         if !updates.is_truncated
@@ -59,6 +62,34 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
+    /// Adds to the objects that enter what the filter does not tell of them. One that is gone
+    /// already stays without it: its end is going to be told.
+    async fn read_unwatched(
+        &mut self,
+        updates: &mut [(Version, ObjectUpdate)],
+    ) -> Result<(), ApiError> {
+        for kind in map::KINDS.iter().filter(|kind| !kind.unwatched().is_empty()) {
+            let mut entered: BTreeMap<Ref, &mut ObjectContent> = updates
+                .iter_mut()
+                .filter(|(_, update)| update.kind == updates::Kind::Enter)
+                .map(|(_, update)| (update.content.object.clone(), &mut update.content))
+                .filter(|(object, _)| object.kind == kind.object_type)
+                .collect();
+            if entered.is_empty() {
+                continue;
+            }
+            let objects: Vec<Ref> = entered.keys().cloned().collect();
+            let spec = kind.property_spec(&kind.unwatched());
+            for read in self.session.read(&objects, &spec).await? {
+                if let Some(content) = entered.get_mut(&read.object) {
+                    content.properties.extend(read.properties);
+                    content.missing.extend(read.missing);
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn update(&mut self, received: Version, update: ObjectUpdate) -> Result<(), ApiError> {
         let content = update.content;
         let Some(kind) = map::kind(&content.object) else {
@@ -105,23 +136,26 @@ impl Watch<'_> {
     ) -> Result<(), ApiError> {
         let mut concerned = Vec::new();
         content.properties.retain(|(name, _)| {
-            let is_exact = kind.has_path(name);
-            if !is_exact {
+            let has_value = kind.has_value(name);
+            if !has_value {
                 concerned.extend(kind.concerned(name));
             }
-            is_exact
+            has_value
         });
         self.send_update(received, kind, &content).await?;
         if concerned.is_empty() {
             return Ok(());
         }
-        // A part of a property has changed, and only the API knows what makes the whole now.
+        // A part of a property has changed, or one that is not watched itself: only the vCenter
+        // knows what makes the whole now.
         concerned.sort_unstable();
         concerned.dedup();
         let before = self.sink.version().await?;
         let spec = kind.property_spec(&concerned);
-        let Some(now) = self.session.read(&content.object, &spec).await? else { return Ok(()) };
-        self.send_update(before, kind, &now.with_nulls(&concerned)).await
+        for now in self.session.read(&[content.object], &spec).await? {
+            self.send_update(before, kind, &now.with_nulls(&concerned)).await?;
+        }
+        Ok(())
     }
 
     async fn send_update(

@@ -185,7 +185,10 @@ const VIRTUAL_MACHINE: &[Row] = &[
     row("config.hardware.numCPU", "cpus", long),
     row("config.hardware.numCoresPerSocket", "cores_per_socket", long),
     row("config.hardware.memoryMB", "memory_mb", long),
-    row("config.hardware.device", "mac_addresses", mac_addresses),
+    Row {
+        watched_by: Some("config.changeVersion"),
+        ..row("config.hardware.device", "mac_addresses", mac_addresses)
+    },
     row("config.guestFullName", "guest_os", text),
     row("config.guestId", "guest_id", text),
     row("config.version", "hardware_version", text),
@@ -205,5 +208,5 @@ const VIRTUAL_MACHINE: &[Row] = &[
 ];
 
 const fn row(path: &'static str, attribute: &'static str, value: fn(&Element) -> Value) -> Row {
-    Row { path, attribute, value }
+    Row { path, watched_by: None, attribute, value }
 }

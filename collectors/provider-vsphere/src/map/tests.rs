@@ -192,10 +192,13 @@ fn vlans_are_an_id_or_ranges() {
 fn a_change_of_a_part_concerns_what_it_is_in() {
     let vm = kind(&told("VirtualMachine", "vm-1", "").object).unwrap();
     assert_eq!(vm.concerned("guest.net[4000].ipAddress"), ["guest.net"]);
-    assert_eq!(vm.concerned("config.hardware.device[4000]"), ["config.hardware.device"]);
+    assert_eq!(vm.concerned("config.changeVersion"), ["config.hardware.device"]);
     assert_eq!(vm.concerned("summary.storage").len(), 2);
     assert_eq!(vm.concerned("guest.network"), Vec::<&str>::new());
-    assert!(vm.has_path("guest.net") && !vm.has_path("guest"));
+    assert!(vm.has_value("guest.net"));
+    assert!(!vm.has_value("guest") && !vm.has_value("config.changeVersion"));
+    assert!(!vm.watched().contains(&"config.hardware.device"));
+    assert_eq!(vm.unwatched(), ["config.hardware.device"]);
 }
 
 #[test]
