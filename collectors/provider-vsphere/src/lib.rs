@@ -103,4 +103,8 @@ impl Provider for Vsphere {
         self.logout().await;
         Ok(result?)
     }
+
+    async fn close(&mut self) {
+        self.logout().await;
+    }
 }

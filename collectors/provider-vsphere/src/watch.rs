@@ -174,3 +174,6 @@ impl Watch<'_> {
         Ok(self.sink.changed(version, change).await?)
     }
 }
+
+#[cfg(test)]
+mod tests;

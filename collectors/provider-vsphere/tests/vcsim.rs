@@ -344,6 +344,8 @@ async fn a_second_run_lists_again_and_leaves_one_session() -> Outcome<()> {
     assert_eq!(first.objects, second.objects);
     assert!(first.versions < second.versions);
     assert_eq!(scene.sessions().await?, 1);
+    provider.close().await;
+    assert_eq!(scene.sessions().await?, 0);
     let report = provider.check().await?;
     assert_eq!(report.objects.iter().map(|(_, count)| count).sum::<u64>(), objects(&first));
     assert!(report.privileges.iter().all(|privilege| privilege.granted));
