@@ -259,12 +259,7 @@ impl Running<'_> {
         let owner = self.lane.owner.clone();
         let mut transaction = self.connect().await?.begin().await?;
         advance(&mut transaction, &owner, &advances).await?;
-        let counts = match &step.work {
-            Work::Changes(batches) => {
-                step::changes(&mut transaction, batches, &types, licensed).await?
-            }
-            Work::Extent(extent) => step::extent(&mut transaction, extent).await?,
-        };
+        let counts = step::apply(&mut transaction, &step.work, &types, licensed).await?;
         transaction.commit().await?;
         self.committed(&advances, counts, step);
         Ok(())

@@ -1,5 +1,6 @@
 //! What one transaction does after its positions: locks, extents read, rows and ranges written.
 
+use crate::decode::Work;
 use crate::error::PersistError;
 use crate::sweep::{remember, sweep};
 use crate::transaction::{Lock, covers, lock, slot};
@@ -11,11 +12,24 @@ use records::{TypeName, Version};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Applies upserts and deletes, type by type.
+/// Applies a step's work inside of the caller's transaction; `tables` are those of the work's types.
 ///
 /// # Errors
 /// [`PersistError`]; the transaction must then be rolled back.
-pub async fn changes(
+pub async fn apply(
+    connection: &mut PgConnection,
+    work: &Work,
+    tables: &HashMap<TypeName, Table>,
+    licensed: bool,
+) -> Result<Counts, PersistError> {
+    match work {
+        Work::Changes(batches) => changes(connection, batches, tables, licensed).await,
+        Work::Extent(it) => extent(connection, it).await,
+    }
+}
+
+/// Applies upserts and deletes, type by type.
+async fn changes(
     connection: &mut PgConnection,
     batches: &BTreeMap<TypeName, Batch>,
     tables: &HashMap<TypeName, Table>,
@@ -46,13 +60,7 @@ fn slots_of(batches: &BTreeMap<TypeName, Batch>) -> BTreeSet<i32> {
 }
 
 /// Applies an extent to its type, or to all types.
-///
-/// # Errors
-/// [`PersistError`]; the transaction must then be rolled back.
-pub async fn extent(
-    connection: &mut PgConnection,
-    extent: &Extent,
-) -> Result<Counts, PersistError> {
+async fn extent(connection: &mut PgConnection, extent: &Extent) -> Result<Counts, PersistError> {
     let tables = tables(connection, extent.entity_type.as_deref()).await?;
     let own = extent.entity_type.as_deref().unwrap_or_default();
     let of_tables = tables.iter().map(|table| slot(&extent.source, table));
@@ -90,8 +98,11 @@ async fn keep(
     remember(connection, (&extent.source, own), &ranges).await
 }
 
-/// The tables that an extent is about: its type's, if there is one already, or all.
-async fn tables(
+/// The tables of entity types: that of one, if there is one already, or all.
+///
+/// # Errors
+/// [`PersistError::Database`].
+pub(crate) async fn tables(
     connection: &mut PgConnection,
     entity_type: Option<&str>,
 ) -> Result<Vec<String>, PersistError> {
