@@ -5,6 +5,7 @@ use crate::error::PersistError;
 use crate::lane::Lane;
 use crate::live::LivePositions;
 use crate::metrics::{Lane as LaneName, Metrics};
+use crate::purge::Purger;
 use crate::settings::Settings;
 use crate::transaction::{Owner, take_over};
 use crate::types::Types;
@@ -69,6 +70,13 @@ pub async fn run(
     lanes.spawn(
         lane(LaneName::Snapshot, snapshot, &snapshot_reader, snapshot_events).run(stop.clone()),
     );
+    let purger = Purger {
+        database: settings.database.clone(),
+        every: settings.purge_every,
+        retention: settings.tombstone_retention,
+        metrics: metrics.clone(),
+    };
+    lanes.spawn(purger.run(stop.clone()));
     let mut result = Ok(());
     while let Some(ended) = lanes.join_next().await {
         stop.cancel();

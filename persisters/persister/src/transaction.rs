@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The class of our advisory locks, so that they do not meet another program's.
 const LOCK_CLASS: i32 = 0x7472_6962;
 
+/// The lock of who purges: the first after those of [`slot`].
+const PURGE_SLOT: i32 = 256;
+
 /// From where to where a transaction moves a partition's position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advance {
@@ -115,6 +118,18 @@ pub async fn lock(
     let slots: Vec<i32> = slots.into_iter().collect();
     sqlx::query(function).bind(LOCK_CLASS).bind(slots).execute(connection).await?;
     Ok(())
+}
+
+/// Whether this transaction is the only one that purges; never waits.
+///
+/// # Errors
+/// [`PersistError::Database`].
+pub async fn try_lock_purge(connection: &mut PgConnection) -> Result<bool, PersistError> {
+    Ok(sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1, $2)")
+        .bind(LOCK_CLASS)
+        .bind(PURGE_SLOT)
+        .fetch_one(connection)
+        .await?)
 }
 
 /// The newest extents by source, of these types taken together (`''` stands for extents over all
