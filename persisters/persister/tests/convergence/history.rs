@@ -62,7 +62,7 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    const ALL: Self = Self { from: "", to: None };
+    pub const ALL: Self = Self { from: "", to: None };
 
     pub fn bounds(&self) -> (&str, Option<&str>) {
         (self.from, self.to)

@@ -4,6 +4,7 @@
 
 mod history;
 mod kinds;
+mod licence;
 mod member;
 mod play;
 mod random;
@@ -17,6 +18,7 @@ use sqlx::{Connection, PgConnection};
 use std::time::Instant;
 
 const HISTORIES: u64 = 400;
+const LISTINGS: u64 = 100;
 /// How many histories share a pair of types; with new ones tables are made and widened in a race.
 const OF_SAME_TYPES: u64 = 4;
 
@@ -27,6 +29,21 @@ static MIGRATED: Template = Template::new("migrated", |url| {
         Ok(())
     })
 });
+
+#[tokio::test]
+async fn a_licensed_listing_writes_only_what_a_person_has_changed() {
+    let world = World::start("licence", &MIGRATED).await.unwrap();
+    // Above the others' numbers: the registry is shared, and a schema stands for one table.
+    let mut bench = Bench::start(&world, Kinds::register(&world, HISTORIES).await).await;
+    for seed in 0..LISTINGS {
+        let mut random = Random::new(seed);
+        let (history, truth) = history::make(&mut random);
+        let delivery = Delivery::of(&history, &mut random);
+        let difference = bench.play(&delivery, Some(&truth)).await;
+        let difference = difference.or(bench.list(&truth, &mut random).await);
+        assert_eq!(difference, None, "seed {seed}, {delivery}");
+    }
+}
 
 #[tokio::test]
 async fn rows_equal_the_model_whatever_the_order() {

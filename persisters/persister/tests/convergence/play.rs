@@ -2,6 +2,7 @@
 
 use crate::history::{Object, Objects, Record};
 use crate::kinds::{KINDS, Kinds, NAMES};
+use crate::licence;
 use crate::member::{Hold, Member, Race};
 use crate::random::Random;
 use crate::replay::{Done, Replay, shown};
@@ -137,6 +138,12 @@ impl Bench {
         difference.map(|text| format!("{text}\ncommitted, in this order:{}", committed()))
     }
 
+    /// A listing of the truth under the licence, after some rows were changed by hand.
+    pub async fn list(&mut self, truth: &Objects, random: &mut Random) -> Option<String> {
+        let run = format!("run{}", self.runs);
+        licence::differs(&mut self.members[1], (&self.kinds, &run), truth, random).await
+    }
+
     /// Leaves out what is not needed for a difference.
     pub async fn shrink(&mut self, delivery: Delivery, difference: String) -> (Delivery, String) {
         let mut smallest = (delivery, difference);
@@ -256,7 +263,7 @@ fn registers(row: &Json) -> Json {
 }
 
 /// A column that no record has needed yet shows as null.
-fn values(row: &Json) -> Json {
+pub fn values(row: &Json) -> Json {
     Json::Object(NAMES.iter().map(|name| ((*name).to_owned(), row[*name].clone())).collect())
 }
 
