@@ -3,7 +3,7 @@
 use crate::error::PersistError;
 use crate::metrics::Metrics;
 use crate::step;
-use crate::transaction::{Lock, lock, slot, try_lock_purge};
+use crate::transaction::{Lock, lock, try_lock_purge};
 use records::Version;
 use schemas::database::{DatabaseSettings, connect_one};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -97,8 +97,8 @@ pub async fn purge(
     if found.is_empty() {
         return Ok(found);
     }
-    let slots = found.iter().map(|(source, _)| slot(source, table)).collect();
-    lock(connection, Lock::Exclusive, slots).await?;
+    let types = found.iter().map(|(source, _)| (source.as_str(), table)).collect();
+    lock(connection, Lock::Exclusive, &types).await?;
     let (sources, ids): (Vec<String>, Vec<String>) = found.into_iter().unzip();
     let remove = format!(
         "DELETE FROM inventory_all.\"{table}\" AS t USING unnest($3::text[], $4::text[]) \

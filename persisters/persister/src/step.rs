@@ -3,7 +3,7 @@
 use crate::decode::Work;
 use crate::error::PersistError;
 use crate::sweep::{remember, sweep};
-use crate::transaction::{Lock, covers, lock, slot};
+use crate::transaction::{Lock, covers, lock};
 use crate::types::Table;
 use crate::upserts::{Apply, Counts};
 use plan::Batch;
@@ -36,7 +36,7 @@ async fn changes(
     licensed: bool,
 ) -> Result<Counts, PersistError> {
     let mut total = Counts::default();
-    lock(connection, Lock::Shared, slots_of(batches)).await?;
+    lock(connection, Lock::Shared, &types_of(batches)).await?;
     for (entity_type, batch) in batches {
         let table = tables.get(entity_type).expect("decode has asked for it");
         let sources = batch.records().iter().map(|r| r.source.as_str()).collect();
@@ -51,21 +51,18 @@ async fn changes(
     Ok(total)
 }
 
-fn slots_of(batches: &BTreeMap<TypeName, Batch>) -> BTreeSet<i32> {
-    let of_batch = |(entity_type, batch): (&TypeName, &Batch)| -> BTreeSet<i32> {
-        let records = batch.records().iter();
-        records.map(|r| slot(r.source.as_str(), entity_type.as_str())).collect()
+fn types_of<'a>(batches: &'a BTreeMap<TypeName, Batch>) -> BTreeSet<(&'a str, &'a str)> {
+    let of_batch = |(name, batch): (&'a TypeName, &'a Batch)| {
+        batch.records().iter().map(move |record| (record.source.as_str(), name.as_str()))
     };
     batches.iter().flat_map(of_batch).collect()
 }
 
 /// Applies an extent to its type, or to all types.
 async fn extent(connection: &mut PgConnection, extent: &Extent) -> Result<Counts, PersistError> {
-    let tables = tables(connection, extent.entity_type.as_deref()).await?;
     let own = extent.entity_type.as_deref().unwrap_or_default();
-    let of_tables = tables.iter().map(|table| slot(&extent.source, table));
-    let slots = of_tables.chain([slot(&extent.source, own)]).collect();
-    lock(connection, Lock::Exclusive, slots).await?;
+    lock(connection, Lock::Exclusive, &BTreeSet::from([(extent.source.as_str(), own)])).await?;
+    let tables = tables(connection, extent.entity_type.as_deref()).await?;
     let version = Version::from_micros(extent.version);
     let source = BTreeSet::from([extent.source.as_str()]);
     let mut changed = 0;

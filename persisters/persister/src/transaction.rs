@@ -34,7 +34,7 @@ pub struct Owner {
 }
 
 /// How a transaction locks the types that it touches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lock {
     /// For upserts and deletes: any number at a time.
     Shared,
@@ -96,27 +96,36 @@ pub async fn take_over(
         .collect())
 }
 
-/// Locks slots until the end of the transaction, always in the same order.
+/// Locks types of sources until the end of the transaction, always in the same order. The empty
+/// type stands for all types: whoever locks one of them also shares that lock, so that an extent
+/// over all types needs no other and reaches types that are just being met.
 ///
 /// # Errors
 /// [`PersistError::Database`].
 pub async fn lock(
     connection: &mut PgConnection,
     lock: Lock,
-    slots: BTreeSet<i32>,
+    types: &BTreeSet<(&str, &str)>,
 ) -> Result<(), PersistError> {
-    let function = match lock {
-        Lock::Shared => {
-            "SELECT pg_advisory_xact_lock_shared($1, slot) \
-             FROM unnest($2::int[]) WITH ORDINALITY AS i(slot, ord) ORDER BY ord"
+    let mut slots = BTreeMap::new();
+    for (source, kind) in types {
+        for (slot, lock) in [(slot(source, ""), Lock::Shared), (slot(source, kind), lock)] {
+            let known = slots.entry(slot).or_insert(lock);
+            *known = lock.max(*known);
         }
-        Lock::Exclusive => {
-            "SELECT pg_advisory_xact_lock($1, slot) \
-             FROM unnest($2::int[]) WITH ORDINALITY AS i(slot, ord) ORDER BY ord"
-        }
-    };
-    let slots: Vec<i32> = slots.into_iter().collect();
-    sqlx::query(function).bind(LOCK_CLASS).bind(slots).execute(connection).await?;
+    }
+    let (slots, locks): (Vec<i32>, Vec<Lock>) = slots.into_iter().unzip();
+    sqlx::query(
+        "SELECT CASE WHEN exclusive THEN pg_advisory_xact_lock($1, slot) \
+         ELSE pg_advisory_xact_lock_shared($1, slot) END \
+         FROM unnest($2::int[], $3::boolean[]) WITH ORDINALITY AS i(slot, exclusive, ord) \
+         ORDER BY ord",
+    )
+    .bind(LOCK_CLASS)
+    .bind(slots)
+    .bind(locks.into_iter().map(|lock| lock == Lock::Exclusive).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the counts are for whoever reads the run")]
 
+mod cases;
 mod history;
 mod kinds;
 mod licence;

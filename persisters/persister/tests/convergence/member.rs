@@ -69,7 +69,8 @@ impl Member {
             done += committed;
             if let Err(error) = result {
                 assert!(!error.is_final(), "{error}");
-                *race.failures.borrow_mut().entry(error.to_string()).or_default() += 1;
+                let kind = error.to_string().replace(char::is_numeric, "");
+                *race.failures.borrow_mut().entry(kind).or_default() += 1;
                 self.forget();
             }
         }

@@ -26,7 +26,7 @@ pub enum Task {
 
 /// What each member is given.
 #[derive(Debug, Clone)]
-pub struct Delivery([Vec<Task>; MEMBERS]);
+pub struct Delivery(pub [Vec<Task>; MEMBERS]);
 
 impl Delivery {
     /// Every record at least once, in any order, cut into batches.
