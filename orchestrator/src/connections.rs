@@ -2,6 +2,7 @@
 
 use crate::worker::{Desired, Program, fingerprint};
 use chassis::{Fields, Secret};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -24,21 +25,23 @@ const DATABASE: [&str; 2] = ["url", "password_file"];
 pub struct Connections {
     /// Of Kafka and the registry.
     common: Vec<Told>,
-    /// For persisters alone.
-    database: Vec<Told>,
+    /// For persisters alone: the database, and their own section.
+    persisters: Vec<Told>,
+    /// For collectors alone: their own section.
+    collectors: Vec<Told>,
 }
 
 /// One key of a section, with a value.
 #[derive(Debug, Clone)]
 struct Told {
     section: &'static str,
-    key: &'static str,
+    key: String,
     /// A URL or one of librdkafka's properties may contain a password.
     value: Secret,
 }
 
 impl Connections {
-    /// Reads the sections `kafka`, `registry` and `database`.
+    /// Reads the sections `kafka`, `registry`, `database`, `collector` and `persister`.
     pub(crate) fn read(root: &mut Fields) -> Option<Self> {
         let mut kafka = root.section("kafka");
         let bootstrap_servers = Told::required(&mut kafka, ["kafka", "bootstrap_servers"]);
@@ -51,12 +54,18 @@ impl Connections {
         let database = Told::optional(&mut root.section("database"), "database", &DATABASE);
         let required = [bootstrap_servers?, topic_prefix?, url?].into_iter();
         let common = required.chain(security).chain(properties).chain(access).collect();
-        Some(Self { common, database })
+        let persisters = database.into_iter().chain(section(root, "persister")).collect();
+        Some(Self { common, persisters, collectors: section(root, "collector") })
     }
 
     /// The variables of a child's environment.
     pub(crate) fn variables(&self, program: Program) -> impl Iterator<Item = (String, &str)> {
         self.told(program).map(|told| (told.variable(), told.value.expose()))
+    }
+
+    /// Every variable that some child is told: another one must not have it.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        self.common.iter().chain(&self.persisters).chain(&self.collectors).map(Told::variable)
     }
 
     /// Makes a worker differ when a file that it is told of has changed: then a new start may help.
@@ -70,28 +79,31 @@ impl Connections {
     }
 
     fn told(&self, program: Program) -> impl Iterator<Item = &Told> {
-        let database = self.database.iter().filter(move |_| program == Program::Persister);
-        self.common.iter().chain(database)
+        let own = match program {
+            Program::Collector => &self.collectors,
+            Program::Persister => &self.persisters,
+        };
+        self.common.iter().chain(own)
     }
 }
 
 impl Told {
     fn required(fields: &mut Fields, [section, key]: [&'static str; 2]) -> Option<Self> {
         let value = fields.required(key)?;
-        Some(Self { section, key, value })
+        Some(Self { section, key: key.to_owned(), value })
     }
 
     fn optional(fields: &mut Fields, section: &'static str, keys: &[&'static str]) -> Vec<Self> {
         let told = |key: &&'static str| {
             let value = fields.optional(key)?;
-            Some(Self { section, key, value })
+            Some(Self { section, key: (*key).to_owned(), value })
         };
         keys.iter().filter_map(told).collect()
     }
 
     /// The well-known names are those that programs of others understand, too.
     fn variable(&self) -> String {
-        match (self.section, self.key) {
+        match (self.section, self.key.as_str()) {
             ("kafka", "bootstrap_servers") => "KAFKA_BOOTSTRAP_SERVERS".to_owned(),
             ("kafka", "topic_prefix") => "TRIBUTARY_TOPIC_PREFIX".to_owned(),
             ("registry", "url") => "SCHEMA_REGISTRY_URL".to_owned(),
@@ -109,14 +121,22 @@ impl Told {
 fn properties(kafka: &mut Fields) -> Option<Told> {
     let properties: BTreeMap<String, String> = kafka.optional("properties")?;
     let value = serde_json::json!(properties).to_string();
-    Some(Told { section: "kafka", key: "properties", value: Secret::new(value) })
+    Some(Told { section: "kafka", key: "properties".to_owned(), value: Secret::new(value) })
+}
+
+/// A child's own section, which only that child judges.
+fn section(root: &mut Fields, section: &'static str) -> Vec<Told> {
+    let keys: BTreeMap<String, Value> = root.optional(section).unwrap_or_default();
+    let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let told = |(key, value)| Told { section, key, value: Secret::new(text(value)) };
+    keys.into_iter().map(told).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::worker::Worker;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use std::fs::write;
 
     fn connections(extra: Value) -> Connections {
@@ -126,8 +146,8 @@ mod tests {
             "database": {"url": "postgres://d"},
         });
         for (section, keys) in extra.as_object().into_iter().flatten() {
-            let section = all[section].as_object_mut().unwrap();
-            section.extend(keys.as_object().unwrap().clone());
+            let section = all.as_object_mut().unwrap().entry(section).or_insert(json!({}));
+            section.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
         }
         Connections::read(&mut Fields::of_document("test", all)).unwrap()
     }
@@ -177,6 +197,20 @@ mod tests {
         assert_eq!(told[3..], expected);
         let database = ["DATABASE_URL=postgres://d", "TRIBUTARY_DATABASE__PASSWORD_FILE=/dp"];
         assert_eq!(variables(&connections, Program::Persister)[told.len()..], database);
+    }
+
+    #[test]
+    fn a_childs_own_section_is_for_that_child_alone() {
+        let connections = connections(json!({
+            "collector": {"silence_max": "1m"}, "persister": {"batch_records": 100},
+        }));
+        let of_collector = "TRIBUTARY_COLLECTOR__SILENCE_MAX=1m".to_owned();
+        let of_persister = "TRIBUTARY_PERSISTER__BATCH_RECORDS=100".to_owned();
+        let collector = variables(&connections, Program::Collector);
+        let persister = variables(&connections, Program::Persister);
+        assert!(collector.contains(&of_collector) && !collector.contains(&of_persister));
+        assert!(persister.contains(&of_persister) && !persister.contains(&of_collector));
+        assert!(connections.names().any(|name| name == "TRIBUTARY_COLLECTOR__SILENCE_MAX"));
     }
 
     #[test]

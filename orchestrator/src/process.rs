@@ -124,9 +124,9 @@ impl Processes {
 
 /// A child inherits the environment, but for what is meant for this program alone.
 fn set_environment(command: &mut Command, connections: &Connections, program: Program) {
-    own_variables().iter().for_each(|variable| {
+    for variable in own_variables().into_iter().chain(connections.names()) {
         command.env_remove(variable);
-    });
+    }
     command.env_remove("DATABASE_URL").env("TRIBUTARY_ADMIN__LISTEN", "127.0.0.1:0");
     command.envs(connections.variables(program));
 }

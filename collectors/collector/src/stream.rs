@@ -128,7 +128,7 @@ impl<O: Outlet> Stream<O> {
             () = self.stop.cancelled() => Event::Stop,
             Ok(()) = self.wishes.changed() => Event::WishesChanged,
             () = sleep_until(due) => Event::ListingDue,
-            observation = observations.recv() => observation.map_or(Event::Drained, Event::Observation),
+            seen = observations.recv() => seen.map_or(Event::Drained, Event::Observation),
             () = sleep_until(silent) => Event::Silent,
         }
     }

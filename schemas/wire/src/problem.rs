@@ -1,6 +1,6 @@
 //! What can go wrong with Kafka, and whether time can heal it.
 
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::time::Duration;
 
@@ -110,7 +110,10 @@ pub(crate) fn is_refusal(error: &KafkaError) -> bool {
 
 /// A question that a refused client asks fails as if no broker were there. The client knows better,
 /// and says so to who polls it.
-pub(crate) fn cause(consumer: &BaseConsumer, failure: KafkaError) -> KafkaError {
+pub(crate) fn cause<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    failure: KafkaError,
+) -> KafkaError {
     let known = std::iter::from_fn(|| consumer.poll(NEWS));
     known.filter_map(Result::err).find(is_refusal).unwrap_or(failure)
 }

@@ -3,9 +3,10 @@
 use crate::place::Place;
 use crate::problem::cause;
 use crate::{KafkaProblem, KafkaSettings};
+use rdkafka::ClientContext;
 use rdkafka::Offset as KafkaOffset;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use records::Offset;
 use records::topics::partition_of;
@@ -92,7 +93,7 @@ impl Drop for Table {
     }
 }
 
-fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, KafkaProblem> {
+fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer<Quiet>, KafkaProblem> {
     settings
         .client()
         .set("group.id", "tributary-tables")
@@ -101,9 +102,22 @@ fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, KafkaProblem> {
         .set("auto.offset.reset", "earliest")
         .set("queued.max.messages.kbytes", "1024")
         .set("fetch.wait.max.ms", "100")
-        .create()
+        .create_with_context(Quiet)
         .map_err(KafkaProblem::Settings)
 }
+
+/// The end of a partition is no error here, but what the history waits for.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+            tracing::warn!("Kafka: {error}: {reason}");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
 
 /// What a partition holds: offsets from `first` to before `end`.
 struct Range {
@@ -112,7 +126,7 @@ struct Range {
 }
 
 /// Assigns the key's partition, from its beginning.
-fn open(consumer: &BaseConsumer, place: &Place, key: &[u8]) -> Result<Range, KafkaError> {
+fn open(consumer: &BaseConsumer<Quiet>, place: &Place, key: &[u8]) -> Result<Range, KafkaError> {
     let metadata = consumer.fetch_metadata(Some(&place.topic), ANSWER)?;
     let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
     let partition = partition_of(key, u32::try_from(count).unwrap_or(u32::MAX));
@@ -123,7 +137,7 @@ fn open(consumer: &BaseConsumer, place: &Place, key: &[u8]) -> Result<Range, Kaf
 
 /// The thread's own state.
 struct Worker {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Quiet>,
     key: Vec<u8>,
     sender: mpsc::Sender<TableValue>,
     stop: CancellationToken,

@@ -46,6 +46,8 @@ impl Workers {
             Program::of_workspace("orchestrator", logs.join("orchestrator.log"), |command| {
                 command.arg("run").arg("-f").arg(manifest);
                 command.envs(variables.iter().map(|(name, value)| (name, value)));
+                // Another inventory than last time is meant: the guard need not ask for long.
+                command.env("TRIBUTARY_COLLECTOR__SECOND_LISTING_AFTER", "3s");
                 command.env("TRIBUTARY_PROCESS__LOG_FOLDER", logs)
             })?;
         Ok(Self { orchestrator, logs: logs.to_path_buf() })
@@ -62,8 +64,10 @@ impl Workers {
         self.status().workers.iter().map(|(name, worker)| line(name, worker)).collect()
     }
 
+    /// Whether all can go on.
+    ///
     /// # Errors
-    /// [`Error::Held`] for one that waits for a person, [`Error::Orchestrator`] without an orchestrator.
+    /// [`Error::Held`] for one that waits for a person, [`Error::Orchestrator`] when that has ended.
     pub fn check(&self) -> Result<(), Error> {
         if let Some(status) = self.orchestrator.status() {
             let log = self.orchestrator.log().to_path_buf();

@@ -131,6 +131,7 @@ impl Stack {
                 Some(id) if id.is_alive() => format!("runs as process {}, log {log}", id.pid),
                 _ => format!("does not run, log {log}"),
             };
+            let address = without_password(address);
             self.say(&format!("{:<10} {address} {condition}", part.title()));
         }
     }
@@ -229,6 +230,7 @@ impl Stack {
     fn wanted(&self, part: Part) -> Option<Instant> {
         let state = self.state();
         let address = state.addresses.get(&part).map_or("", String::as_str);
+        let address = without_password(address);
         if state.external.contains(&part) {
             self.say(&format!("{:<10} used as it is at {address}", part.title()));
         } else if state.is_running(part) {
@@ -317,6 +319,14 @@ impl Stack {
 
     fn say(&self, line: &str) {
         (self.report)(line);
+    }
+}
+
+/// A URL as it may be shown; `stack env` prints it whole.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
+        _ => url.to_owned(),
     }
 }
 
