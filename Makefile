@@ -28,7 +28,7 @@ stack-down: ## Stop them; their data stay
 
 demo: setup ## Run the whole pipeline on a simulated vCenter: VMS=200, INVENTORY=DIR, ONCE=1
 	@cargo build --workspace --bins
-	@$(stack) demo $(inventory) $(if $(ONCE),--once)
+	@target/debug/demo $(inventory) $(if $(ONCE),--once)
 
 psql: ## Open psql on the stack's database
 	@variables=$$($(stack) env) && eval "$$variables" && exec .stack/cache/postgres/psql "$$DATABASE_URL"

@@ -6,6 +6,7 @@
 //! process: heartbeats, exit codes -> slots -------+
 //! ```
 
+mod connections;
 mod heartbeat;
 mod log_file;
 pub mod manifest;
@@ -16,7 +17,8 @@ mod status;
 mod supervisor;
 mod worker;
 
-pub use settings::{Connections, DEFAULTS, HeartbeatSettings, ProcessSettings, Settings};
+pub use connections::Connections;
+pub use settings::{DEFAULTS, HeartbeatSettings, ProcessSettings, Settings};
 pub use status::{Status, WorkerStatus};
 pub use worker::{Desired, Program, Worker};
 

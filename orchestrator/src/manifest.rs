@@ -1,11 +1,10 @@
 //! Manifests: YAML files that say which workers should run.
 
-use crate::worker::{Desired, Program, Worker};
+use crate::worker::{Desired, Program, Worker, fingerprint};
 use chassis::{Fields, Mistakes};
 use records::SourceName;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -127,14 +126,21 @@ fn persister(group: &str, slot: u32, config_file: Option<&Path>) -> (String, Wor
     if let Some(file) = config_file {
         arguments.extend(["--config".to_owned(), file.to_string_lossy().into_owned()]);
     }
-    let fingerprint = fingerprint(&arguments.join(" "), config_file.as_slice());
+    let config = config_file.and_then(yaml).unwrap_or_default();
+    let files: Vec<_> = config_file.into_iter().chain(named_files(&config)).collect();
+    let fingerprint = fingerprint(&arguments.join(" "), &files);
     (
         format!("persister-{instance}"),
         Worker { program: Program::Persister, arguments, fingerprint },
     )
 }
 
-/// The files that a specification names, whatever its kind: what keys that end in `_file` say.
+/// What the file holds; the persister tells what is wrong with it.
+fn yaml(file: &Path) -> Option<Value> {
+    serde_saphyr::from_str(&std::fs::read_to_string(file).ok()?).ok()
+}
+
+/// The files that are named there, whatever it is: what keys that end in `_file` say.
 fn named_files(spec: &Value) -> Vec<&Path> {
     match spec {
         Value::Object(keys) => keys
@@ -147,14 +153,6 @@ fn named_files(spec: &Value) -> Vec<&Path> {
         Value::Array(items) => items.iter().flat_map(named_files).collect(),
         _ => Vec::new(),
     }
-}
-
-/// A file that can't be read counts, too: it makes a difference when it appears.
-fn fingerprint(text: &str, files: &[&Path]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    files.iter().for_each(|file| std::fs::read(file).ok().hash(&mut hasher));
-    hasher.finish()
 }
 
 #[cfg(test)]

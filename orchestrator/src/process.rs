@@ -1,10 +1,10 @@
 //! The runtime `process`: workers as child processes of this one.
 
+use crate::connections::Connections;
 use crate::heartbeat;
 use crate::log_file::LogFile;
-use crate::settings::{Connections, DEFAULTS, Settings};
+use crate::settings::{DEFAULTS, Settings};
 use crate::worker::{Program, Worker};
-use chassis::Secret;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -124,19 +124,11 @@ impl Processes {
 
 /// A child inherits the environment, but for what is meant for this program alone.
 fn set_environment(command: &mut Command, connections: &Connections, program: Program) {
-    own_variables().iter().for_each(|variable| {
+    for variable in own_variables().into_iter().chain(connections.names()) {
         command.env_remove(variable);
-    });
-    command
-        .env("KAFKA_BOOTSTRAP_SERVERS", &connections.bootstrap_servers)
-        .env("TRIBUTARY_TOPIC_PREFIX", &connections.topic_prefix)
-        .env("SCHEMA_REGISTRY_URL", &connections.registry_url)
-        .env("TRIBUTARY_ADMIN__LISTEN", "127.0.0.1:0")
-        .env_remove("DATABASE_URL");
-    let database_url = connections.database_url.as_ref().map(Secret::expose);
-    if let Some(url) = database_url.filter(|_| program == Program::Persister) {
-        command.env("DATABASE_URL", url);
     }
+    command.env_remove("DATABASE_URL").env("TRIBUTARY_ADMIN__LISTEN", "127.0.0.1:0");
+    command.envs(connections.variables(program));
 }
 
 /// The variables of the sections that a child has no key for, or its own value.

@@ -1,6 +1,7 @@
 //! What the orchestrator is told: its default file is the documentation.
 
-use chassis::{AdminSettings, Fields, LogSettings, Mistakes, Secret};
+use crate::connections::Connections;
+use chassis::{AdminSettings, Fields, LogSettings, Mistakes};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,19 +21,6 @@ pub struct Settings {
     pub log: LogSettings,
     /// The section `admin`.
     pub admin: AdminSettings,
-}
-
-/// Where Kafka, the registry and the database are.
-#[derive(Debug, Clone)]
-pub struct Connections {
-    /// `kafka.bootstrap_servers`
-    pub bootstrap_servers: String,
-    /// `kafka.topic_prefix`
-    pub topic_prefix: String,
-    /// `registry.url`
-    pub registry_url: String,
-    /// `database.url`
-    pub database_url: Option<Secret>,
 }
 
 /// The section `process`.
@@ -92,22 +80,6 @@ impl Settings {
             heartbeat: heartbeat?,
             log: log?,
             admin: admin?,
-        })
-    }
-}
-
-impl Connections {
-    fn read(root: &mut Fields) -> Option<Self> {
-        let mut kafka = root.section("kafka");
-        let bootstrap_servers = kafka.required("bootstrap_servers");
-        let topic_prefix = kafka.required("topic_prefix");
-        let registry_url = root.section("registry").required("url");
-        let database_url = root.section("database").optional("url");
-        Some(Self {
-            bootstrap_servers: bootstrap_servers?,
-            topic_prefix: topic_prefix?,
-            registry_url: registry_url?,
-            database_url,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The loop: read the manifests, decide, start and stop processes, tell how it stands.
 
 use crate::Error;
+use crate::connections::Connections;
 use crate::manifest;
 use crate::process::{self, Ended, Process, Processes};
 use crate::reconcile::{Action, Ending, Phase, Slot, Slots, after, decide};
@@ -19,6 +20,7 @@ const MANIFESTS: &str = "manifests";
 /// Keeps the workers of the manifests running.
 pub struct Supervisor {
     settings: ProcessSettings,
+    connections: Connections,
     files: Vec<PathBuf>,
     health: Health,
     metrics: Metrics,
@@ -57,7 +59,7 @@ impl Supervisor {
         health: Health,
         metrics: Metrics,
     ) -> Result<Self, Error> {
-        let desired = manifest::load(&files)?;
+        let desired = desired(&files, &settings.connections)?;
         let folder = &settings.process.log_folder;
         let log_folder = |source| Error::LogFolder { path: folder.clone(), source };
         std::fs::create_dir_all(folder).map_err(log_folder)?;
@@ -69,6 +71,7 @@ impl Supervisor {
         health.ready(MANIFESTS, Ok(()));
         Ok(Self {
             settings: settings.process,
+            connections: settings.connections,
             files,
             health,
             metrics,
@@ -113,7 +116,7 @@ impl Supervisor {
 
     /// What can't be read is told once and changes nothing.
     fn look(&mut self) {
-        match manifest::load(&self.files) {
+        match desired(&self.files, &self.connections) {
             Ok(desired) => {
                 self.desired = desired;
                 self.told = None;
@@ -204,8 +207,8 @@ impl Supervisor {
         match phase {
             Phase::Held => tracing::error!(
                 worker = name,
-                "held until its manifest or a file \
-                named there changes, or the orchestrator is restarted: {reason}"
+                "held until its manifest, or a file named there or in the orchestrator's settings, \
+                changes, or the orchestrator is restarted: {reason}"
             ),
             _ => tracing::warn!(worker = name, "to be started again: {reason}"),
         }
@@ -238,6 +241,13 @@ impl Supervisor {
         };
         Status { pid: std::process::id(), workers: self.slots.iter().filter_map(worker).collect() }
     }
+}
+
+/// What the manifests want, with the files that the connections name.
+fn desired(files: &[PathBuf], connections: &Connections) -> Result<Desired, Mistakes> {
+    let mut desired = manifest::load(files)?;
+    connections.stamp(&mut desired);
+    Ok(desired)
 }
 
 impl History {

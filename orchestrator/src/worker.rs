@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 
 /// What a worker runs. Stops go in this order, so that what was read last is also written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +21,8 @@ pub struct Worker {
     pub program: Program,
     /// With these arguments.
     pub arguments: Vec<String>,
-    /// Of the manifest and of the files that it names: when it differs, a new start may help.
+    /// Of the manifest, and of the files that it and the connections name: when it differs, a new
+    /// start may help.
     pub fingerprint: u64,
 }
 
@@ -33,4 +36,12 @@ impl fmt::Display for Program {
             Self::Persister => "persister",
         })
     }
+}
+
+/// A file that can't be read counts, too: it makes a difference when it appears.
+pub(crate) fn fingerprint(text: &str, files: &[&Path]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    files.iter().for_each(|file| std::fs::read(file).ok().hash(&mut hasher));
+    hasher.finish()
 }

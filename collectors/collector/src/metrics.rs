@@ -5,12 +5,20 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use provider::{Outcome, Requests};
 
 /// Where a record went: `live`, `snapshot` or `checkpoints`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LaneLabel {
     /// The lane.
     pub lane: &'static str,
+}
+
+/// How a request to the provider's API ended: `answered` or `failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    /// How it ended.
+    pub outcome: &'static str,
 }
 
 /// What failed: `provider`, `silence`, `attribute`, `control` or `engine`.
@@ -25,6 +33,8 @@ pub struct ErrorLabel {
 pub struct Metrics {
     /// Records handed to Kafka, by lane
     pub records: Family<LaneLabel, Counter>,
+    /// Requests to the provider's API, by how they ended
+    pub requests: Family<OutcomeLabel, Counter>,
     /// Failures, by what failed
     pub errors: Family<ErrorLabel, Counter>,
     /// Listings that were completed and acknowledged
@@ -40,12 +50,27 @@ impl Metrics {
         let metrics = Self::default();
         let own = registry.sub_registry_with_prefix("tributary_collector");
         own.register("records", "Records handed to Kafka, by lane", metrics.records.clone());
+        let help = "Requests to the provider's API, by how they ended";
+        own.register("requests", help, metrics.requests.clone());
         own.register("errors", "Failures, by what failed", metrics.errors.clone());
         let help = "Listings that were completed and acknowledged";
         own.register("listings", help, metrics.listings.clone());
         let help = "Types whose last listing is held by the mass-deletion guard";
         own.register("held_listings", help, metrics.held_listings.clone());
         metrics
+    }
+
+    /// What a provider tells its requests to.
+    #[must_use]
+    pub fn count_requests(&self) -> Requests {
+        let requests = self.requests.clone();
+        Requests::counted_by(move |outcome| {
+            let outcome = match outcome {
+                Outcome::Answered => "answered",
+                Outcome::Failed => "failed",
+            };
+            requests.get_or_create(&OutcomeLabel { outcome }).inc();
+        })
     }
 
     /// Counts a failure of a kind of the closed set.

@@ -2,6 +2,7 @@
 
 use chassis::Fields;
 use provider::{Provider, ProviderError};
+use provider_vsphere::Vsphere;
 
 /// Makes a provider of settings that are already read.
 pub type Open = Box<dyn FnOnce() -> Result<Box<dyn Provider>, ProviderError>>;
@@ -9,7 +10,15 @@ pub type Open = Box<dyn FnOnce() -> Result<Box<dyn Provider>, ProviderError>>;
 /// Reads the `spec` of a manifest.
 type Read = fn(&mut Fields) -> Option<Open>;
 
-const PROVIDERS: &[(&str, Read)] = &[];
+const PROVIDERS: &[(&str, Read)] =
+    &[("vsphere", |spec| open(provider_vsphere::Settings::read(spec)?, Vsphere::open))];
+
+fn open<S: 'static, P: Provider + 'static>(
+    settings: S,
+    open: fn(&S) -> Result<P, ProviderError>,
+) -> Option<Open> {
+    Some(Box::new(move || Ok(Box::new(open(&settings)?))))
+}
 
 /// Reads the settings of `spec.kind`. All mistakes are told to `manifest`.
 pub fn read(manifest: &mut Fields) -> Option<Open> {

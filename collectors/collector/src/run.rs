@@ -48,11 +48,21 @@ pub async fn run(
     provider: &mut dyn Provider,
     stop: CancellationToken,
 ) -> Result<(), CollectError> {
+    let result = attempts(collector, provider, &stop).await;
+    provider.close().await;
+    result
+}
+
+async fn attempts(
+    collector: &Collector,
+    provider: &mut dyn Provider,
+    stop: &CancellationToken,
+) -> Result<(), CollectError> {
     let mut backoff = Backoff::new(RETRY_DELAY_INITIAL, RETRY_DELAY_MAX);
     loop {
         let result = tokio::select! {
-            result = collector.attempt(provider, &stop) => result,
-            () = stop_patience(&stop) => Ok(()),
+            result = collector.attempt(provider, stop) => result,
+            () = stop_patience(stop) => Ok(()),
         };
         match result {
             Err(error @ CollectError::TakenOver { .. }) => {
@@ -62,7 +72,7 @@ pub async fn run(
             Err(error) if !error.is_final() => collector.tell("engine", &error),
             result => return result,
         }
-        if sleep_unless(&stop, backoff.next_delay()).await {
+        if sleep_unless(stop, backoff.next_delay()).await {
             return Ok(());
         }
     }
@@ -95,6 +105,7 @@ impl Collector {
             wishes,
             stop: stop.clone(),
             timing: self.settings.timing.clone(),
+            requests: self.metrics.count_requests(),
         };
         tokio::select! {
             result = self.collect(&mut stream, provider, clock) => result,

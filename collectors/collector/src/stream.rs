@@ -5,7 +5,7 @@ use crate::control::Wishes;
 use crate::inventory::Inventory;
 use crate::outlet::Outlet;
 use crate::settings::Timing;
-use provider::{Clock, Observation, Provider, ProviderError};
+use provider::{Clock, Observation, Provider, ProviderError, Requests};
 use records::Version;
 use std::pin::pin;
 use tokio::sync::{mpsc, watch};
@@ -22,6 +22,8 @@ pub struct Stream<O> {
     pub stop: CancellationToken,
     /// When a run is too old or too silent.
     pub timing: Timing,
+    /// Counts the provider's requests.
+    pub requests: Requests,
 }
 
 /// Why a run ended.
@@ -61,6 +63,7 @@ impl<O: Outlet> Stream<O> {
     ) -> Result<Ended, CollectError> {
         self.inventory.begin();
         let (sink, observations) = provider::observations(clock, self.timing.observations_max);
+        let sink = sink.counting(self.requests.clone());
         let mut publishing = pin!(self.publish(observations));
         let result = tokio::select! {
             ended = &mut publishing => return ended.map(|ended| ended.unwrap_or(Ended::ListingDue)),
@@ -125,7 +128,7 @@ impl<O: Outlet> Stream<O> {
             () = self.stop.cancelled() => Event::Stop,
             Ok(()) = self.wishes.changed() => Event::WishesChanged,
             () = sleep_until(due) => Event::ListingDue,
-            observation = observations.recv() => observation.map_or(Event::Drained, Event::Observation),
+            seen = observations.recv() => seen.map_or(Event::Drained, Event::Observation),
             () = sleep_until(silent) => Event::Silent,
         }
     }

@@ -7,10 +7,12 @@
 
 mod clock;
 mod observation;
+mod requests;
 mod sink;
 
 pub use clock::{Clock, Issuer};
 pub use observation::{Change, Entity, Observation, Range};
+pub use requests::{Outcome, Requests};
 pub use sink::{Closed, Sink, observations};
 
 use async_trait::async_trait;
@@ -34,6 +36,10 @@ pub trait Provider: Send {
     /// # Errors
     /// What ended it. [`ProviderError::is_final`] says whether a new start could help.
     async fn run(&mut self, sink: Sink) -> Result<(), ProviderError>;
+
+    /// The collector ends: gives back what it holds at the API, such as a session, if that is done
+    /// quickly.
+    async fn close(&mut self) {}
 }
 
 /// What `collector check` shows.

@@ -1,6 +1,6 @@
 //! The bounded channel from a provider to the engine.
 
-use crate::{Change, Clock, Entity, Observation, Range};
+use crate::{Change, Clock, Entity, Observation, Range, Requests};
 use records::{TypeName, Version};
 use tokio::sync::mpsc;
 
@@ -15,16 +15,29 @@ pub struct Closed;
 pub struct Sink {
     clock: Clock,
     observations: mpsc::Sender<Observation>,
+    requests: Requests,
 }
 
 /// A sink and the engine's end of it, `capacity` observations apart.
 #[must_use]
 pub fn observations(clock: Clock, capacity: usize) -> (Sink, mpsc::Receiver<Observation>) {
     let (observations, receiver) = mpsc::channel(capacity);
-    (Sink { clock, observations }, receiver)
+    (Sink { clock, observations, requests: Requests::default() }, receiver)
 }
 
 impl Sink {
+    /// The same sink, with the engine's count of requests.
+    #[must_use]
+    pub fn counting(self, requests: Requests) -> Self {
+        Self { requests, ..self }
+    }
+
+    /// Where to tell every request to the API.
+    #[must_use]
+    pub const fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
     /// A version of now, higher than every one before. Take it before a listing's first request,
     /// or as soon as a change is received; it waits while the lease on versions is not renewed.
     ///

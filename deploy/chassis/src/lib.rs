@@ -26,5 +26,5 @@ pub use fields::Fields;
 pub use health::Health;
 pub use mistakes::{Mistake, Mistakes};
 pub use secret::Secret;
-pub use settings::{documents, load};
+pub use settings::{credentials, documents, load};
 pub use telemetry::LogSettings;

@@ -1,12 +1,11 @@
 //! A text that never shows itself in logs, errors or debug output.
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error};
 use std::fmt;
 use std::path::Path;
 
 /// A password, a token, or a URL that contains one.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
@@ -35,6 +34,14 @@ impl Secret {
     }
 }
 
+/// What it finds instead of a text, it does not show: a number may well be the password.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer);
+        text.map(Self).map_err(|_| D::Error::custom("this is not a text; put it into quotes"))
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
@@ -58,6 +65,12 @@ mod tests {
         let secret = Secret::read(file.path()).unwrap();
         assert_eq!(secret.expose(), " pass word ");
         assert_eq!(format!("{secret} {secret:?}"), "[secret] [secret]");
+    }
+
+    #[test]
+    fn a_secret_that_is_no_text_is_not_shown() {
+        let error = serde_json::from_value::<Secret>(1234.into()).unwrap_err().to_string();
+        assert_eq!(error, "this is not a text; put it into quotes");
     }
 
     #[test]

@@ -48,6 +48,16 @@ pub fn documents(file: &Path) -> Result<Vec<Fields>, Mistakes> {
     Ok(numbered.map(|(number, value)| document(&place_of(number), value)).collect())
 }
 
+/// The YAML document of a file with secrets in it: every text counts as it is written, so that a
+/// password may hold `${`.
+///
+/// # Errors
+/// A file that can't be read or is no YAML.
+pub fn credentials(file: &Path) -> Result<Fields, Mistakes> {
+    let place = file.display().to_string();
+    Ok(Fields::of_document(&place, parse(&place, &text_of(file)?)?))
+}
+
 fn document(place: &str, mut value: Value) -> Fields {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let unknown = variables::substitute(&mut value, &variable);

@@ -64,6 +64,23 @@ fn a_fingerprint_changes_with_the_specification_and_the_files_that_it_names() {
 }
 
 #[test]
+fn a_persister_differs_with_the_files_that_its_settings_name() {
+    let (folder, file) = folder_with(TWO);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let spec = format!("replicas: 1, config_file: {}", path("persister.yaml"));
+    let text = std::fs::read_to_string(&file).unwrap().replace("replicas: 2", &spec);
+    write(&file, text).unwrap();
+    let persister = || load(std::slice::from_ref(&file)).unwrap()["persister-inventory-0"].clone();
+    let without_settings = persister();
+    let settings = format!("database: {{password_file: {}}}\n", path("password"));
+    write(path("persister.yaml"), settings).unwrap();
+    let with_settings = persister();
+    assert_ne!(without_settings.fingerprint, with_settings.fingerprint);
+    write(path("password"), "secret").unwrap();
+    assert_ne!(with_settings.fingerprint, persister().fingerprint);
+}
+
+#[test]
 fn all_mistakes_of_all_files_are_told_together() {
     let (_one, one) = folder_with(
         "{apiVersion: v2, kind: Topic, metadata: {name: x}, spec: {}}\n---\n\

@@ -1,8 +1,9 @@
 //! The whole loop, with shell scripts as children.
 
 use super::*;
-use crate::settings::{Connections, HeartbeatSettings};
-use chassis::{AdminSettings, LogSettings, Secret};
+use crate::settings::HeartbeatSettings;
+use chassis::{AdminSettings, Fields, LogSettings};
+use serde_json::json;
 use std::fs::{read_to_string, write};
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
@@ -91,13 +92,17 @@ fn settings(folder: &Path) -> Settings {
     let config = folder.join("config.yaml");
     write(&config, text).unwrap();
     let mut common = chassis::load(text, Some(&config)).unwrap();
+    let mut connections = Fields::of_document(
+        "test",
+        json!({
+            "kafka": {"bootstrap_servers": "kafka:9092", "topic_prefix": "test.",
+                "sasl_password_file": folder.join("kafka-password")},
+            "registry": {"url": "http://registry"},
+            "database": {"url": "postgres://database", "password_file": "/database-password"},
+        }),
+    );
     Settings {
-        connections: Connections {
-            bootstrap_servers: "kafka:9092".to_owned(),
-            topic_prefix: "test.".to_owned(),
-            registry_url: "http://registry".to_owned(),
-            database_url: Some(Secret::new("postgres://database")),
-        },
+        connections: Connections::read(&mut connections).unwrap(),
         process: ProcessSettings {
             binaries: Some(folder.to_owned()),
             log_folder: folder.join("logs"),
@@ -176,6 +181,20 @@ grep -q right FOLDER/password || { echo error: wrong password >&2; exit 64; }";
 }
 
 #[tokio::test]
+async fn credentials_of_the_settings_release_a_worker_too() {
+    let collector = "grep -q right $TRIBUTARY_KAFKA__SASL_PASSWORD_FILE || exit 64";
+    let world = World::new(&format!("{collector}\n{OBEDIENT}"), OBEDIENT);
+    world.put("kafka-password", "wrong");
+    world
+        .run(async {
+            until("it is held", || world.is("collector-vc1", "held")).await;
+            world.put("kafka-password", "right");
+            until("it is released", || world.is("collector-vc1", "running")).await;
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_broken_manifest_changes_nothing() {
     let world = World::new(OBEDIENT, OBEDIENT);
     let mut supervisor = world.supervisor().await;
@@ -243,5 +262,7 @@ async fn only_persisters_are_told_the_database() {
         assert!(environment.contains("TRIBUTARY_TOPIC_PREFIX=test.\n"), "{environment}");
         let has_database = environment.contains("DATABASE_URL=postgres://database\n");
         assert_eq!(has_database, name == "env-persister");
+        let has_password = environment.contains("TRIBUTARY_DATABASE__PASSWORD_FILE=");
+        assert_eq!(has_password, name == "env-persister");
     }
 }

@@ -155,12 +155,7 @@ impl Running<'_> {
         let owner = self.lane.owner.clone();
         let mut transaction = self.connect().await?.begin().await?;
         moves.run(&mut transaction, &owner).await?;
-        let counts = match &step.work {
-            Work::Changes(batches) => {
-                step::changes(&mut transaction, batches, &tables, licence).await?
-            }
-            Work::Extent(extent) => step::extent(&mut transaction, extent).await?,
-        };
+        let counts = step::apply(&mut transaction, &step.work, &tables, licence).await?;
         transaction.commit().await?;
         Ok(counts)
     }

@@ -31,6 +31,12 @@ pub enum PersistError {
     /// A stored schema can't be read.
     #[error("schema {0} was read before and is no entity type any more: {1}")]
     Schema(i32, String),
+    /// A row has attributes that this member does not know yet.
+    #[error(
+        "another member has widened table inventory_all.{0}; reading its columns again and trying \
+             the batch again"
+    )]
+    Widened(String),
     /// The registry gives another schema for an id than before.
     #[error(
         "the registry has another schema under id {0} than before: it was re-installed or \

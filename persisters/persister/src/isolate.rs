@@ -7,13 +7,12 @@
 use crate::decode::{Rejected, Step, Work};
 use crate::error::PersistError;
 use crate::licence::Licence;
-use crate::step;
+use crate::step::{apply, types_of};
 use crate::transaction::{Lock, lock};
 use crate::types::Table;
 use crate::upserts::Counts;
 use plan::Batch;
 use records::TypeName;
-use records::contract::Extent;
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, HashMap};
 
@@ -45,9 +44,15 @@ pub async fn isolate(
 ) -> Result<Isolated, PersistError> {
     // A constraint that waits for the commit would refuse everything there.
     sqlx::query("SET CONSTRAINTS ALL IMMEDIATE").execute(&mut *connection).await?;
-    match &step.work {
-        Work::Changes(batches) => isolate_changes(connection, batches, tables).await,
-        Work::Extent(extent) => isolate_extent(connection, extent, step.end - 1).await,
+    if let Work::Changes(batches) = &step.work {
+        return isolate_changes(connection, batches, tables).await;
+    }
+    match try_work(connection, &step.work, tables).await {
+        Ok(counts) => Ok(Isolated { counts, refused: Vec::new() }),
+        Err(error) => {
+            let refusal = rejected(step.end - 1, error.refusal().ok_or(error)?);
+            Ok(Isolated { counts: Counts::default(), refused: vec![refusal] })
+        }
     }
 }
 
@@ -57,12 +62,12 @@ async fn isolate_changes(
     tables: &HashMap<TypeName, Table>,
 ) -> Result<Isolated, PersistError> {
     // All of them now, so that the order of locks is kept whatever the parts are.
-    lock(connection, Lock::Shared, step::slots_of(batches)).await?;
+    lock(connection, Lock::Shared, &types_of(batches)).await?;
     let mut isolated = Isolated::default();
     let mut parts = vec![objects(batches)];
     while let Some(part) = parts.pop() {
-        let tried = try_part(connection, &batches_of(batches, &part), tables).await;
-        let refusal = match tried {
+        let work = Work::Changes(batches_of(batches, &part));
+        let refusal = match try_work(connection, &work, tables).await {
             Ok(counts) => {
                 isolated.counts += counts;
                 continue;
@@ -80,32 +85,15 @@ async fn isolate_changes(
     Ok(isolated)
 }
 
-async fn try_part(
+async fn try_work(
     connection: &mut PgConnection,
-    part: &Batches,
+    work: &Work,
     tables: &HashMap<TypeName, Table>,
 ) -> Result<Counts, PersistError> {
     let mut savepoint = connection.begin().await?;
-    let counts = step::changes(&mut savepoint, part, tables, &Licence::default()).await?;
+    let counts = apply(&mut savepoint, work, tables, &Licence::default()).await?;
     savepoint.commit().await?;
     Ok(counts)
-}
-
-async fn isolate_extent(
-    connection: &mut PgConnection,
-    extent: &Extent,
-    origin: usize,
-) -> Result<Isolated, PersistError> {
-    let mut savepoint = connection.begin().await?;
-    let refusal = match step::extent(&mut savepoint, extent).await {
-        Ok(counts) => {
-            savepoint.commit().await?;
-            return Ok(Isolated { counts, refused: Vec::new() });
-        }
-        Err(error) => error.refusal().ok_or(error)?,
-    };
-    savepoint.rollback().await?;
-    Ok(Isolated { counts: Counts::default(), refused: vec![rejected(origin, refusal)] })
 }
 
 const fn rejected(origin: usize, message: String) -> Rejected {

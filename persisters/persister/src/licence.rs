@@ -14,6 +14,12 @@ pub struct Licence {
 }
 
 impl Licence {
+    /// For every type, or for none.
+    #[must_use]
+    pub const fn for_all(caught_up: bool) -> Self {
+        Self { caught_up, waiting: Vec::new() }
+    }
+
     /// Whether whole records of the type that equal their living rows need not be written.
     #[must_use]
     pub fn holds_for(&self, entity_type: &TypeName) -> bool {
@@ -33,7 +39,7 @@ impl Licence {
     ///
     /// # Errors
     /// If Kafka or PostgreSQL can't be asked.
-    pub async fn of(
+    pub(crate) async fn of(
         connection: &mut PgConnection,
         live: &Progress,
         partitions: HashSet<Partition>,

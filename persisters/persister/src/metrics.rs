@@ -51,6 +51,8 @@ pub struct Metrics {
     pub rows_changed: Family<LaneLabel, Counter>,
     /// Records that were rejected, by class.
     pub dead_letters: Family<ClassLabel, Counter>,
+    /// Tombstones that were removed.
+    pub tombstones_purged: Counter,
     /// Seconds spent on batches.
     pub busy: Family<LaneLabel, Counter<f64, AtomicU64>>,
     /// Seconds from a batch's fetch to its commit.
@@ -72,6 +74,7 @@ impl Metrics {
             records_unchanged: Family::default(),
             rows_changed: Family::default(),
             dead_letters: Family::default(),
+            tombstones_purged: Counter::default(),
             busy: Family::default(),
             batch_duration: Family::new_with_constructor(histogram),
             record_age: Family::new_with_constructor(histogram),
@@ -85,6 +88,8 @@ impl Metrics {
         persister.register("records_unchanged", help, m.records_unchanged.clone());
         persister.register("rows_changed", "Rows written", m.rows_changed.clone());
         persister.register("dead_letters", "Records rejected", m.dead_letters.clone());
+        let help = "Tombstones removed";
+        persister.register("tombstones_purged", help, m.tombstones_purged.clone());
         persister.register("busy_seconds", "Seconds spent on batches", m.busy.clone());
         let help = "Seconds from a batch's fetch to its commit";
         persister.register("batch_duration_seconds", help, m.batch_duration.clone());

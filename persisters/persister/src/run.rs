@@ -7,6 +7,7 @@ use crate::lane::Lane;
 use crate::metrics::{Lane as LaneName, Metrics};
 use crate::ownership::Ownership;
 use crate::progress::Progress;
+use crate::purge::Purger;
 use crate::settings::Settings;
 use crate::types::Types;
 use chassis::Health;
@@ -87,12 +88,31 @@ pub async fn run(
     );
     let measured = [live_progress.clone(), snapshot_progress.clone()];
     lanes.spawn(lag::measure(measured, metrics.clone(), stop.clone()));
-    let mut result = Ok(());
-    while let Some(ended) = lanes.join_next().await {
-        stop.cancel();
-        result = result.and(ended.unwrap_or_else(|panic| Err(PersistError::Lane(panic))));
-    }
+    lanes.spawn(purger(settings, metrics).run(stop.clone()));
+    let result = until_all_have_ended(lanes, &stop).await;
     // The threads are joined beside the tasks, because joining blocks.
     let readers = tokio::task::spawn_blocking(move || drop((live_reader, snapshot_reader)));
     result.and(readers.await.map_err(PersistError::Lane))
+}
+
+fn purger(settings: &Settings, metrics: &Metrics) -> Purger {
+    Purger {
+        database: settings.database.clone(),
+        every: settings.purge_every,
+        retention: settings.tombstone_retention,
+        metrics: metrics.clone(),
+    }
+}
+
+/// The end of one task stops all others.
+async fn until_all_have_ended(
+    mut tasks: JoinSet<Result<(), PersistError>>,
+    stop: &CancellationToken,
+) -> Result<(), PersistError> {
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        stop.cancel();
+        result = result.and(ended.unwrap_or_else(|panic| Err(PersistError::Lane(panic))));
+    }
+    result
 }

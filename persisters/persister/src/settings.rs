@@ -4,6 +4,7 @@ use chassis::{AdminSettings, Fields, LogSettings, Mistakes};
 use positions::Access;
 use schemas::database::DatabaseSettings;
 use std::path::Path;
+use std::time::Duration;
 use wire::{KafkaSettings, RegistrySettings};
 
 /// The commented defaults: also the documentation of the settings.
@@ -26,6 +27,10 @@ pub struct Settings {
     pub batch_records: usize,
     /// The most kibibytes that wait in each lane's client.
     pub queue_kibibytes_max: usize,
+    /// How often tombstones that are not needed any more are removed.
+    pub purge_every: Duration,
+    /// How long a tombstone stays that no newer extent has made needless.
+    pub tombstone_retention: Duration,
     /// Logs.
     pub log: LogSettings,
     /// The admin port.
@@ -62,6 +67,8 @@ impl Settings {
         let instance = own.optional("instance");
         let batch_records = own.required("batch_records");
         let queue_kibibytes_max = own.required("queue_kibibytes_max");
+        let purge_every = own.duration("purge_every");
+        let tombstone_retention = own.duration("tombstone_retention");
         Some(Self {
             kafka: kafka?,
             registry: registry?,
@@ -70,8 +77,26 @@ impl Settings {
             instance,
             batch_records: batch_records?,
             queue_kibibytes_max: queue_kibibytes_max?,
+            purge_every: purge_every?,
+            tombstone_retention: tombstone_retention?,
             log: log?,
             admin: admin?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_names_every_key_and_every_key_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("persister.yaml");
+        let text = "kafka: {bootstrap_servers: 'b:1'}\nregistry: {url: 'http://r'}\n\
+            database: {url: 'postgres://d'}\n";
+        std::fs::write(&file, text).unwrap();
+        let settings = Settings::load(Some(&file)).unwrap();
+        assert_eq!(settings.group, "tributary-persister");
     }
 }

@@ -1,9 +1,10 @@
 //! What one transaction does after its positions: locks, extents read, rows and ranges written.
 
+use crate::decode::Work;
 use crate::error::PersistError;
 use crate::licence::Licence;
 use crate::sweep::{remember, sweep};
-use crate::transaction::{Lock, covers, lock, slot};
+use crate::transaction::{Lock, covers, lock};
 use crate::types::Table;
 use crate::upserts::{Apply, Counts};
 use plan::Batch;
@@ -12,18 +13,31 @@ use records::{TypeName, Version};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Applies upserts and deletes, type by type.
+/// Applies a step's work inside of the caller's transaction; `tables` are those of its types.
 ///
 /// # Errors
 /// [`PersistError`]; the transaction must then be rolled back.
-pub async fn changes(
+pub async fn apply(
+    connection: &mut PgConnection,
+    work: &Work,
+    tables: &HashMap<TypeName, Table>,
+    licence: &Licence,
+) -> Result<Counts, PersistError> {
+    match work {
+        Work::Changes(batches) => changes(connection, batches, tables, licence).await,
+        Work::Extent(it) => extent(connection, it).await,
+    }
+}
+
+/// Applies upserts and deletes, type by type.
+async fn changes(
     connection: &mut PgConnection,
     batches: &BTreeMap<TypeName, Batch>,
     tables: &HashMap<TypeName, Table>,
     licence: &Licence,
 ) -> Result<Counts, PersistError> {
     let mut total = Counts::default();
-    lock(connection, Lock::Shared, slots_of(batches)).await?;
+    lock(connection, Lock::Shared, &types_of(batches)).await?;
     for (entity_type, batch) in batches {
         let table = tables.get(entity_type).expect("decode has asked for it");
         let sources = batch.records().iter().map(|r| r.source.as_str()).collect();
@@ -36,29 +50,20 @@ pub async fn changes(
     Ok(total)
 }
 
-/// The locks of the types that upserts and deletes touch.
+/// What upserts and deletes lock: sources and types.
 #[must_use]
-pub fn slots_of(batches: &BTreeMap<TypeName, Batch>) -> BTreeSet<i32> {
-    let of_batch = |(entity_type, batch): (&TypeName, &Batch)| -> BTreeSet<i32> {
-        let records = batch.records().iter();
-        records.map(|r| slot(r.source.as_str(), entity_type.as_str())).collect()
+pub(crate) fn types_of<'a>(batches: &'a BTreeMap<TypeName, Batch>) -> BTreeSet<(&'a str, &'a str)> {
+    let of_batch = |(name, batch): (&'a TypeName, &'a Batch)| {
+        batch.records().iter().map(move |record| (record.source.as_str(), name.as_str()))
     };
     batches.iter().flat_map(of_batch).collect()
 }
 
 /// Applies an extent to its type, or to all types.
-///
-/// # Errors
-/// [`PersistError`]; the transaction must then be rolled back.
-pub async fn extent(
-    connection: &mut PgConnection,
-    extent: &Extent,
-) -> Result<Counts, PersistError> {
-    let tables = tables(connection, extent.entity_type.as_deref()).await?;
+async fn extent(connection: &mut PgConnection, extent: &Extent) -> Result<Counts, PersistError> {
     let own = extent.entity_type.as_deref().unwrap_or_default();
-    let of_tables = tables.iter().map(|table| slot(&extent.source, table));
-    let slots = of_tables.chain([slot(&extent.source, own)]).collect();
-    lock(connection, Lock::Exclusive, slots).await?;
+    lock(connection, Lock::Exclusive, &BTreeSet::from([(extent.source.as_str(), own)])).await?;
+    let tables = tables(connection, extent.entity_type.as_deref()).await?;
     let version = Version::from_micros(extent.version);
     let source = BTreeSet::from([extent.source.as_str()]);
     let mut changed = 0;
@@ -91,8 +96,11 @@ async fn keep(
     remember(connection, (&extent.source, own), &ranges).await
 }
 
-/// The tables that an extent is about: its type's, if there is one already, or all.
-async fn tables(
+/// The tables of entity types: that of one, if there is one already, or all.
+///
+/// # Errors
+/// [`PersistError::Database`].
+pub(crate) async fn tables(
     connection: &mut PgConnection,
     entity_type: Option<&str>,
 ) -> Result<Vec<String>, PersistError> {

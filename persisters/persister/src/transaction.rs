@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The class of our advisory locks, so that they do not meet another program's.
 const LOCK_CLASS: i32 = 0x7472_6962;
 
+/// The lock of who purges: the first after those of [`slot`].
+const PURGE_SLOT: i32 = 256;
+
 /// From where to where a transaction moves a partition's position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advance {
@@ -27,7 +30,7 @@ pub struct Advance {
 }
 
 /// How a transaction locks the types that it touches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lock {
     /// For upserts and deletes: any number at a time.
     Shared,
@@ -67,28 +70,49 @@ pub async fn advance(
     if done.rows_affected() == advances.len() as u64 { Ok(()) } else { Err(PersistError::Fenced) }
 }
 
-/// Locks slots until the end of the transaction, always in the same order.
+/// Locks types of sources until the end of the transaction, always in the same order. The empty
+/// type stands for all types: whoever locks one of them also shares that lock, so that an extent
+/// over all types needs no other and reaches types that are just being met.
 ///
 /// # Errors
 /// [`PersistError::Database`].
 pub async fn lock(
     connection: &mut PgConnection,
     lock: Lock,
-    slots: BTreeSet<i32>,
+    types: &BTreeSet<(&str, &str)>,
 ) -> Result<(), PersistError> {
-    let function = match lock {
-        Lock::Shared => {
-            "SELECT pg_advisory_xact_lock_shared($1, slot) \
-             FROM unnest($2::int[]) WITH ORDINALITY AS i(slot, ord) ORDER BY ord"
+    let mut slots = BTreeMap::new();
+    for (source, kind) in types {
+        for (slot, lock) in [(slot(source, ""), Lock::Shared), (slot(source, kind), lock)] {
+            let known = slots.entry(slot).or_insert(lock);
+            *known = lock.max(*known);
         }
-        Lock::Exclusive => {
-            "SELECT pg_advisory_xact_lock($1, slot) \
-             FROM unnest($2::int[]) WITH ORDINALITY AS i(slot, ord) ORDER BY ord"
-        }
-    };
-    let slots: Vec<i32> = slots.into_iter().collect();
-    sqlx::query(function).bind(LOCK_CLASS).bind(slots).execute(connection).await?;
+    }
+    let (slots, locks): (Vec<i32>, Vec<Lock>) = slots.into_iter().unzip();
+    sqlx::query(
+        "SELECT CASE WHEN exclusive THEN pg_advisory_xact_lock($1, slot) \
+         ELSE pg_advisory_xact_lock_shared($1, slot) END \
+         FROM unnest($2::int[], $3::boolean[]) WITH ORDINALITY AS i(slot, exclusive, ord) \
+         ORDER BY ord",
+    )
+    .bind(LOCK_CLASS)
+    .bind(slots)
+    .bind(locks.into_iter().map(|lock| lock == Lock::Exclusive).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
     Ok(())
+}
+
+/// Whether this transaction is the only one that purges; never waits.
+///
+/// # Errors
+/// [`PersistError::Database`].
+pub async fn try_lock_purge(connection: &mut PgConnection) -> Result<bool, PersistError> {
+    Ok(sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1, $2)")
+        .bind(LOCK_CLASS)
+        .bind(PURGE_SLOT)
+        .fetch_one(connection)
+        .await?)
 }
 
 /// The newest extents by source, of these types taken together (`''` stands for extents over all

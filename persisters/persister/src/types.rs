@@ -181,10 +181,12 @@ async fn load(connection: &mut PgConnection, entity: &EntityType) -> Result<Tabl
     for (id, json) in crate::upserts::base_schemas(connection, entity.subject()).await? {
         let known = EntityType::parse(&json)
             .map_err(|error| PersistError::Schema(id, error.to_string()))?;
-        let mut indexes: Vec<usize> =
-            known.attributes().iter().filter_map(|a| layout.index_of(a.name.as_str())).collect();
-        indexes.sort_unstable();
-        sets.insert(id, Arc::new(AttributeSet { schema: id, indexes }));
+        let indexes = known.attributes().iter().map(|a| layout.index_of(a.name.as_str()));
+        // A schema is remembered before the table is widened for it. No row can have it yet.
+        if let Some(mut indexes) = indexes.collect::<Option<Vec<usize>>>() {
+            indexes.sort_unstable();
+            sets.insert(id, Arc::new(AttributeSet { schema: id, indexes }));
+        }
     }
     let statements = Arc::new(Statements::of(&layout));
     Ok(Table { layout, statements, sets: Arc::new(sets) })

@@ -151,23 +151,22 @@ impl Apply<'_> {
             row.try_get::<Option<i64>, _>(name).map(|micros| micros.map(Version::from_micros))
         };
         let layout = self.batch.layout();
+        let widened = || PersistError::Widened(layout.entity_type.to_string());
         let alive = row.try_get::<Option<bool>, _>("alive")?;
         let exceptions = row.try_get::<Option<String>, _>("exceptions")?.unwrap_or_default();
         let by_name: BTreeMap<String, i64> = serde_json::from_str(&exceptions).unwrap_or_default();
         let base = match (version("base_version")?, row.try_get::<Option<i32>, _>("base_schema")?) {
             (Some(version), Some(schema)) => {
-                let unknown = || PersistError::Schema(schema, "it was not looked up".to_owned());
-                let attributes = Arc::clone(sets.get(&schema).ok_or_else(unknown)?);
+                let attributes = Arc::clone(sets.get(&schema).ok_or_else(widened)?);
                 Some(Base { version, attributes })
             }
             _ => None,
         };
         let exceptions = by_name
             .into_iter()
-            .filter_map(|(name, micros)| {
-                Some((layout.index_of(&name)?, Version::from_micros(micros)))
-            })
-            .collect();
+            .map(|(name, micros)| Some((layout.index_of(&name)?, Version::from_micros(micros))))
+            .collect::<Option<_>>()
+            .ok_or_else(widened)?;
         let existence = version("existence_version")?.zip(alive);
         let row = Row {
             existence: existence.map(|(version, alive)| Existence { version, alive }),

@@ -120,7 +120,8 @@ impl Batch {
     /// Whether a group is one whole record: what may be compared with its row and left out.
     #[must_use]
     pub fn is_whole(&self, group: &Group) -> bool {
-        matches!(group.records[..], [record] if matches!(self.records[record].kind, Kind::Whole(..)))
+        let [record] = group.records[..] else { return false };
+        matches!(self.records[record].kind, Kind::Whole(..))
     }
 
     /// The parameters of `Statements::read` or, with the values of whole records, of

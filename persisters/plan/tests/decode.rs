@@ -5,6 +5,7 @@ use plan::{Batch, DecodeError, Kind, Layout, Plan};
 use proptest::prelude::{any, prop, proptest};
 use records::{Encoder, EntityType, NativeId, SourceName, Upsert, Value, Version};
 use std::sync::Arc;
+use std::time::Duration;
 
 const SCHEMA: &str = r#"{"type":"record","name":"Thing","namespace":"t","fields":[
     {"name":"source","type":"string"},
@@ -35,11 +36,20 @@ fn bench() -> Bench {
 
 impl Bench {
     fn encode(&self, partial: bool, attributes: &[(&'static str, Value)]) -> Vec<u8> {
+        self.encode_at(Version::now(), partial, attributes)
+    }
+
+    fn encode_at(
+        &self,
+        version: Version,
+        partial: bool,
+        attributes: &[(&'static str, Value)],
+    ) -> Vec<u8> {
         let mut out = Vec::new();
         let upsert = Upsert {
             source: &SourceName::new("s").unwrap(),
             native_id: &NativeId::new("a").unwrap(),
-            version: Version::now(),
+            version,
             partial,
             attributes,
         };
@@ -111,15 +121,26 @@ fn mistakes_are_named() {
     assert!(bench.decode(&nul).unwrap_err().to_string().contains("NUL"));
 }
 
+#[test]
+fn a_version_of_a_clock_that_lies_is_a_mistake() {
+    let bench = bench();
+    let decode = |version| bench.decode(&bench.encode_at(version, false, &[])).map(drop);
+    let ahead = |seconds| Version::now().plus(Duration::from_secs(seconds));
+    assert_eq!(decode(ahead(590)), Ok(()));
+    for version in [ahead(610), Version::from_micros(1_700_000_000), Version::NEVER] {
+        let mistake = DecodeError::ImplausibleVersion(version.micros());
+        assert_eq!(decode(version), Err(mistake));
+    }
+}
+
 proptest! {
     #[test]
     fn values_survive(name in any::<String>(), size in any::<i64>(), ratio in any::<f64>()) {
         let bench = bench();
         let name = name.replace('\0', "");
-        let bytes = bench.encode(
-            false,
-            &[("name", name.clone().into()), ("size", size.into()), ("ratio", Value::Double(ratio))],
-        );
+        let (double, text) = (Value::Double(ratio), name.clone());
+        let attributes = [("name", text.into()), ("size", size.into()), ("ratio", double)];
+        let bytes = bench.encode(false, &attributes);
         let cells = bench.cells(&bench.decode(&bytes).unwrap());
         assert_eq!(cells[0], name.as_bytes());
         assert_eq!(cells[1], size.to_be_bytes());

@@ -176,7 +176,8 @@ pub enum SchemaError {
     },
     /// A union that is not null and one type.
     #[error(
-        "record {record}: attribute {attribute:?} is a union of several types; only [\"null\", T] has a column"
+        "record {record}: attribute {attribute:?} is a union of several types; \
+             only [\"null\", T] has a column"
     )]
     Union {
         /// The record's full name.
@@ -343,10 +344,12 @@ mod tests {
 
     fn vm(attributes: &str) -> Result<EntityType, SchemaError> {
         EntityType::parse(&format!(
-            r#"{{"type":"record","name":"VirtualMachine","namespace":"tributary.inventory","fields":[
+            r#"{{"type":"record","name":"VirtualMachine","namespace":"tributary.inventory",
+            "fields":[
             {{"name":"source","type":"string"}},{{"name":"native_id","type":"string"}},
             {{"name":"version","type":"long"}},
-            {{"name":"update_mask","type":["null",{{"type":"array","items":"string"}}],"default":null}}
+            {{"name":"update_mask","type":["null",{{"type":"array","items":"string"}}],
+              "default":null}}
             {attributes}]}}"#
         ))
     }

@@ -78,7 +78,7 @@ pub fn reconcile(
     let columns = existing.unwrap_or_default();
     let mut names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
     let mut statements: Vec<String> =
-        existing.is_none().then(|| create(entity)).into_iter().collect();
+        existing.is_none().then(|| create(entity)).into_iter().flatten().collect();
     let mut comments = Vec::new();
     for attribute in entity.attributes() {
         match columns.iter().find(|(name, _)| name == attribute.name.as_str()) {
@@ -179,17 +179,24 @@ fn join(
     }
 }
 
-fn create(entity: &EntityType) -> String {
+/// The table, and the index by which its tombstones are found when they may go. That index does
+/// not hinder HOT updates of living rows: only one that changes `alive` must write it.
+fn create(entity: &EntityType) -> [String; 2] {
     let attributes: String = entity
         .attributes()
         .iter()
         .map(|a| format!(",\n    \"{}\" {}", a.name, a.column.sql()))
         .collect();
-    format!(
-        "CREATE TABLE inventory_all.\"{}\" (\n{OWN_DEFINITIONS}{attributes},\n    \
-         PRIMARY KEY (source, native_id)\n) WITH (fillfactor = 85)",
-        entity.name()
-    )
+    let name = entity.name();
+    let table = format!(
+        "CREATE TABLE inventory_all.\"{name}\" (\n{OWN_DEFINITIONS}{attributes},\n    \
+         PRIMARY KEY (source, native_id)\n) WITH (fillfactor = 85)"
+    );
+    let index = format!(
+        "CREATE INDEX \"{name}_tombstones\" ON inventory_all.\"{name}\" (source, native_id) \
+         WHERE NOT alive"
+    );
+    [table, index]
 }
 
 fn add_column(entity: &EntityType, attribute: &Attribute) -> String {
@@ -232,8 +239,8 @@ fn refusal(entity: &EntityType, attribute: &Attribute, found: &str) -> Refusal {
     let (table, column) = (entity.name().to_string(), attribute.name.to_string());
     let wanted = attribute.column.sql();
     let statement = format!(
-        "DROP VIEW IF EXISTS inventory.\"{table}\" CASCADE; ALTER TABLE inventory_all.\"{table}\" ALTER \
-         COLUMN \"{column}\" TYPE {wanted} USING \"{column}\"::{wanted}"
+        "DROP VIEW IF EXISTS inventory.\"{table}\" CASCADE; ALTER TABLE inventory_all.\"{table}\" \
+         ALTER COLUMN \"{column}\" TYPE {wanted} USING \"{column}\"::{wanted}"
     );
     Refusal { table, column, found: found.to_owned(), wanted, statement }
 }
@@ -276,6 +283,7 @@ mod tests {
                 "name" text,
                 PRIMARY KEY (source, native_id)
             ) WITH (fillfactor = 85);
+            CREATE INDEX "thing_tombstones" ON inventory_all."thing" (source, native_id) WHERE NOT alive;
             CREATE OR REPLACE VIEW inventory."thing" AS
             SELECT source, native_id, version, to_timestamp(version / 1e6) AS observed_at, first_seen_at, changed_at, "name"
             FROM inventory_all."thing" WHERE alive AND base_version IS NOT NULL"#]]

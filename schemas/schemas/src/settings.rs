@@ -55,3 +55,19 @@ impl Settings {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_names_every_key_and_every_key_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("schemas.yaml");
+        let text = "kafka: {bootstrap_servers: 'b:1'}\nregistry: {url: 'http://r'}\n\
+            database: {url: 'postgres://d'}\n";
+        std::fs::write(&file, text).unwrap();
+        let settings = Settings::load(Some(&file)).unwrap();
+        assert_eq!(settings.compatibility, "BACKWARD_TRANSITIVE");
+    }
+}

@@ -1,6 +1,7 @@
 //! Topics and positions as an administrator sees them.
 
 use crate::events::LogRange;
+use crate::problem::cause;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -86,8 +87,8 @@ impl Admin {
             return Ok(TopicOutcome::Exists);
         }
         Err(KafkaProblem::Mismatch(format!(
-            "topic {} has {found} partitions, not {}: their number can't change, because keys would \
-             move; set topics.partitions to {found}, or use a new TRIBUTARY_TOPIC_PREFIX and \
+            "topic {} has {found} partitions, not {}: their number can't change, because keys \
+             would move; set topics.partitions to {found}, or use a new TRIBUTARY_TOPIC_PREFIX and \
              refresh all sources",
             spec.name, spec.partitions
         )))
@@ -200,18 +201,16 @@ impl Admin {
     ) -> Result<T, KafkaProblem> {
         let consumer = Arc::clone(&self.consumer);
         let topic = topic.to_owned();
-        tokio::task::spawn_blocking(move || question(&consumer, &topic))
+        let answer =
+            move || question(&consumer, &topic).map_err(|failure| cause(&consumer, failure));
+        tokio::task::spawn_blocking(answer)
             .await
             .map_err(|_| KafkaProblem::Stopped)?
             .map_err(|source| self.failed(action, source))
     }
 
     fn failed(&self, action: String, source: KafkaError) -> KafkaProblem {
-        KafkaProblem::Operation {
-            action,
-            brokers: self.brokers.to_string(),
-            source: Box::new(source),
-        }
+        KafkaProblem::of(action, &self.brokers, source)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Single records by their offsets: whether a log is the one that was read before.
 
 use crate::place::Place;
+use crate::table::Quiet;
 use crate::{Incoming, KafkaProblem, KafkaSettings};
 use rdkafka::Offset as KafkaOffset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -33,7 +34,7 @@ pub async fn peek(
     tokio::task::spawn_blocking(read).await.map_err(|_| KafkaProblem::Stopped)?
 }
 
-fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, KafkaProblem> {
+fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer<Quiet>, KafkaProblem> {
     settings
         .client()
         .set("group.id", "tributary-peek")
@@ -43,13 +44,13 @@ fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, KafkaProblem> {
         .set("isolation.level", "read_uncommitted")
         .set("queued.max.messages.kbytes", "1024")
         .set("fetch.wait.max.ms", "100")
-        .create()
+        .create_with_context(Quiet)
         .map_err(KafkaProblem::Settings)
 }
 
 /// Reads on each partition until something comes: the record, a later one, or the end.
 fn read(
-    consumer: &BaseConsumer,
+    consumer: &BaseConsumer<Quiet>,
     place: &Place,
     mut awaited: HashMap<Partition, Offset>,
 ) -> Result<Vec<Incoming>, KafkaError> {

@@ -28,12 +28,7 @@ impl Place {
         if source.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
             return KafkaProblem::PositionLost { topic: self.topic.to_string() };
         }
-        let action = format!("{action} {}", self.topic);
-        KafkaProblem::Operation {
-            action,
-            brokers: self.brokers.to_string(),
-            source: Box::new(source),
-        }
+        KafkaProblem::of(format!("{action} {}", self.topic), &self.brokers, source)
     }
 
     /// The topic's partitions, each with an offset.
@@ -62,6 +57,8 @@ mod tests {
         assert!(down.to_string().starts_with("reading t.metrics at Kafka (b:1): "), "{down}");
         assert!(!down.is_final());
         assert!(failed(RDKafkaErrorCode::TopicAuthorizationFailed).is_final());
+        let refused = failed(RDKafkaErrorCode::Authentication);
+        assert!(matches!(refused, KafkaProblem::Refused { .. }) && refused.is_final(), "{refused}");
         let lost = failed(RDKafkaErrorCode::AutoOffsetReset);
         assert!(matches!(lost, KafkaProblem::PositionLost { .. }) && lost.is_final(), "{lost}");
     }

@@ -1,6 +1,11 @@
 //! What can go wrong with Kafka, and whether time can heal it.
 
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::time::Duration;
+
+/// How long a client is asked for its news. A poll without time ends at the first line for the log.
+const NEWS: Duration = Duration::from_millis(200);
 
 /// A failure of Kafka or of the way to it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -16,6 +21,17 @@ pub enum KafkaProblem {
     Operation {
         /// What was tried, such as `reading tributary.control`.
         action: String,
+        /// The bootstrap servers.
+        brokers: String,
+        /// What the client said.
+        source: Box<KafkaError>,
+    },
+    /// The brokers know another password, or no such account.
+    #[error(
+        "Kafka ({brokers}) refuses the account: {source}; check sasl_mechanism, sasl_username and \
+             sasl_password_file in the section kafka of the settings"
+    )]
+    Refused {
         /// The bootstrap servers.
         brokers: String,
         /// What the client said.
@@ -51,18 +67,30 @@ pub enum KafkaProblem {
 }
 
 impl KafkaProblem {
+    /// The problem of an `action`, such as `reading tributary.control`.
+    pub(crate) fn of(action: String, brokers: &str, source: KafkaError) -> Self {
+        let (brokers, is_refusal) = (brokers.to_owned(), is_refusal(&source));
+        let source = Box::new(source);
+        if is_refusal {
+            Self::Refused { brokers, source }
+        } else {
+            Self::Operation { action, brokers, source }
+        }
+    }
+
     /// Whether only a person can mend it.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Settings(_) | Self::PositionLost { .. } | Self::Mismatch(_) => true,
+            Self::Settings(_)
+            | Self::Refused { .. }
+            | Self::PositionLost { .. }
+            | Self::Mismatch(_) => true,
             Self::Operation { source, .. } | Self::NotAcknowledged { source, .. } => matches!(
                 source.rdkafka_error_code(),
                 Some(
                     RDKafkaErrorCode::TopicAuthorizationFailed
                         | RDKafkaErrorCode::GroupAuthorizationFailed
-                        | RDKafkaErrorCode::Authentication
-                        | RDKafkaErrorCode::SaslAuthenticationFailed
                         | RDKafkaErrorCode::Fenced
                         | RDKafkaErrorCode::FencedInstanceId
                 )
@@ -70,4 +98,22 @@ impl KafkaProblem {
             Self::Thread(_) | Self::Stopped => false,
         }
     }
+}
+
+/// Whether a broker does not know the account, or knows another password of it.
+pub(crate) fn is_refusal(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed)
+    )
+}
+
+/// A question that a refused client asks fails as if no broker were there. The client knows better,
+/// and says so to who polls it.
+pub(crate) fn cause<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    failure: KafkaError,
+) -> KafkaError {
+    let known = std::iter::from_fn(|| consumer.poll(NEWS));
+    known.filter_map(Result::err).find(is_refusal).unwrap_or(failure)
 }

@@ -1,8 +1,9 @@
 //! An idempotent producer: records are acknowledged by all replicas, in order, once.
 
+use crate::problem::is_refusal;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::ClientContext;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use std::collections::BTreeMap;
@@ -57,9 +58,20 @@ impl State {
 
 type Record<'a> = BaseRecord<'a, [u8], [u8], usize>;
 
-struct Deliveries(Arc<Shared>);
+struct Deliveries {
+    shared: Arc<Shared>,
+    brokers: String,
+}
 
-impl ClientContext for Deliveries {}
+/// Records of a refused client would wait for their whole time, and then nobody knew why.
+impl ClientContext for Deliveries {
+    fn error(&self, source: KafkaError, reason: &str) {
+        tracing::warn!("publishing: {source}: {reason}");
+        if is_refusal(&source) {
+            self.shared.fail(KafkaProblem::of("publishing".to_owned(), &self.brokers, source));
+        }
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
@@ -69,13 +81,18 @@ impl ProducerContext for Deliveries {
             topic: record.topic().to_owned(),
             source: Box::new(source.clone()),
         });
-        self.0.settle(epoch, failure);
+        self.shared.settle(epoch, failure);
     }
 }
 
 impl Shared {
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn fail(&self, failure: KafkaProblem) {
+        self.with(|state| state.failure.get_or_insert(failure).clone());
+        self.changed.send_replace(());
     }
 
     fn settle(&self, epoch: usize, failure: Option<KafkaProblem>) {
@@ -117,7 +134,10 @@ impl Publisher {
             .set("linger.ms", "5")
             .set("queue.buffering.max.kbytes", "32768")
             .set("message.max.bytes", "8388608")
-            .create_with_context(Deliveries(Arc::clone(&shared)))
+            .create_with_context(Deliveries {
+                shared: Arc::clone(&shared),
+                brokers: settings.bootstrap_servers.clone(),
+            })
             .map_err(KafkaProblem::Settings)?;
         Ok(Self { producer: Arc::new(producer), deliveries: shared })
     }

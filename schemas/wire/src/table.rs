@@ -2,10 +2,12 @@
 
 use crate::events::LogRange;
 use crate::place::Place;
+use crate::problem::cause;
 use crate::{KafkaProblem, KafkaSettings};
+use rdkafka::ClientContext;
 use rdkafka::Offset as KafkaOffset;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use records::Offset;
 use records::topics::partition_of;
@@ -67,8 +69,8 @@ impl Table {
 
     fn start(settings: &KafkaSettings, place: &Place, key: Vec<u8>) -> Result<Self, KafkaProblem> {
         let consumer = consumer(settings)?;
-        let LogRange { first, end } =
-            open(&consumer, place, &key).map_err(|source| place.failed("reading", source))?;
+        let LogRange { first, end } = open(&consumer, place, &key)
+            .map_err(|failure| place.failed("reading", cause(&consumer, failure)))?;
         let (sender, values) = mpsc::channel(1024);
         let (told, newest) = oneshot::channel();
         let stop = CancellationToken::new();
@@ -92,7 +94,7 @@ impl Drop for Table {
     }
 }
 
-fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, KafkaProblem> {
+fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer<Quiet>, KafkaProblem> {
     settings
         .client()
         .set("group.id", "tributary-tables")
@@ -101,12 +103,25 @@ fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, KafkaProblem> {
         .set("auto.offset.reset", "earliest")
         .set("queued.max.messages.kbytes", "1024")
         .set("fetch.wait.max.ms", "100")
-        .create()
+        .create_with_context(Quiet)
         .map_err(KafkaProblem::Settings)
 }
 
+/// The end of a partition is no error here, but what the history waits for.
+pub(crate) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+            tracing::warn!("Kafka: {error}: {reason}");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// Assigns the key's partition, from its beginning.
-fn open(consumer: &BaseConsumer, place: &Place, key: &[u8]) -> Result<LogRange, KafkaError> {
+fn open(consumer: &BaseConsumer<Quiet>, place: &Place, key: &[u8]) -> Result<LogRange, KafkaError> {
     let metadata = consumer.fetch_metadata(Some(&place.topic), ANSWER)?;
     let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
     let partition = partition_of(key, u32::try_from(count).unwrap_or(u32::MAX));
@@ -117,7 +132,7 @@ fn open(consumer: &BaseConsumer, place: &Place, key: &[u8]) -> Result<LogRange, 
 
 /// The thread's own state.
 struct Worker {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Quiet>,
     key: Vec<u8>,
     sender: mpsc::Sender<TableValue>,
     stop: CancellationToken,

@@ -8,7 +8,8 @@ use std::process::ExitStatus;
 /// Lines of a log that an error shows.
 const TAIL_LINES: usize = 15;
 
-/// A failure of the harness; `Debug` reads like `Display`, so that `unwrap` in a test explains itself.
+/// A failure of the harness; `Debug` reads like `Display`, so that `unwrap` in a test explains
+/// itself.
 #[derive(thiserror::Error)]
 pub enum Error {
     /// `make setup` has not been run, or an older one was.
@@ -74,6 +75,13 @@ pub enum Error {
         status: ExitStatus,
         /// What it printed to its standard error.
         output: String,
+    },
+
+    /// `govc` printed something else than JSON.
+    #[error("govc printed what is not JSON: {source}")]
+    Govc {
+        /// What is wrong in it.
+        source: serde_json::Error,
     },
 
     /// A condition did not come true.

@@ -48,9 +48,21 @@ impl Kafka {
         ports: KafkaPorts,
         lifetime: Lifetime,
     ) -> Result<Self, Error> {
+        Self::launch_with(folder, ports, lifetime, "").await
+    }
+
+    /// With properties that overrule the usual ones.
+    pub(crate) async fn launch_with(
+        folder: &Path,
+        ports: KafkaPorts,
+        lifetime: Lifetime,
+        overrides: &str,
+    ) -> Result<Self, Error> {
         let folder = folders::make(folder.to_path_buf())?;
         let properties = folder.join("server.properties");
-        fs::write(&properties, settings(&folder, ports)).map_err(Error::at(&properties))?;
+        // Of a key that is there twice, the later value counts.
+        let text = settings(&folder, ports) + overrides;
+        fs::write(&properties, text).map_err(Error::at(&properties))?;
         if !folder.join("data/meta.properties").exists() {
             format(&folder, &properties).await?;
         }

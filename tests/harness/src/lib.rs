@@ -10,6 +10,8 @@
 //! Everything listens on 127.0.0.1 only, on ports that were free. Nothing is ended but what was
 //! started here, recognised by process id and start time.
 
+mod arguments;
+mod census;
 mod error;
 mod folders;
 mod java;
@@ -19,6 +21,7 @@ mod postgres;
 mod process;
 mod program;
 mod registry;
+mod secured;
 mod server;
 mod stack;
 mod state;
@@ -26,14 +29,18 @@ mod vcsim;
 mod wait;
 mod world;
 
+pub use arguments::UpArguments;
+pub use census::Census;
 pub use error::Error;
 pub use kafka::{Kafka, KafkaPorts};
+pub use network::http_get;
 pub use postgres::{Durability, Fill, Home, Postgres, Template};
 pub use process::{Lifetime, ProcessId};
 pub use program::Program;
 pub use registry::Registry;
+pub use secured::SecuredKafka;
 pub use server::Server;
 pub use stack::{External, Stack};
-pub use vcsim::{Inventory, Vcsim};
+pub use vcsim::{Access, Inventory, Vcsim};
 pub use wait::wait_until;
 pub use world::{Parts, World};

@@ -2,13 +2,12 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use harness::{Error, External, Inventory, Stack};
+use clap::{Parser, Subcommand};
+use harness::{Error, Stack, UpArguments};
 
-/// Kafka, schema registry, PostgreSQL and a vCenter simulator on this machine, for trying things out.
+/// Kafka, schema registry, PostgreSQL and a vCenter simulator on this machine, to try things out.
 ///
 /// A server whose address stands in KAFKA_BOOTSTRAP_SERVERS, SCHEMA_REGISTRY_URL or DATABASE_URL is
 /// used as it is; the others are started. All data stay in `.stack` between `down` and `up`.
@@ -22,7 +21,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Action {
     /// Start what does not run yet, and print how to reach it
-    Up(Up),
+    Up(UpArguments),
     /// Stop what was started; the data stay
     Down,
     /// Say what runs where; exits 1 when something does not run
@@ -31,34 +30,6 @@ enum Action {
     Env,
     /// Stop what was started and delete its data
     Reset,
-}
-
-#[derive(Args)]
-struct Up {
-    /// How many VMs the vCenter simulator builds; 40 ms each
-    #[arg(long, default_value_t = 200)]
-    vms: u32,
-    /// A folder written by `govc object.save` that the simulator loads instead
-    #[arg(long, conflicts_with = "vms", value_name = "DIR")]
-    inventory: Option<PathBuf>,
-    /// Leave the vCenter simulator out
-    #[arg(long, conflicts_with_all = ["vms", "inventory"])]
-    no_vcsim: bool,
-    #[command(flatten)]
-    external: Given,
-}
-
-#[derive(Args)]
-struct Given {
-    /// A Kafka that runs already
-    #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS", hide_env_values = true, value_name = "HOST:PORT")]
-    kafka: Option<String>,
-    /// A schema registry that runs already
-    #[arg(long, env = "SCHEMA_REGISTRY_URL", hide_env_values = true, value_name = "URL")]
-    registry: Option<String>,
-    /// A PostgreSQL database that exists already
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database: Option<String>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -89,18 +60,6 @@ async fn run(action: Action) -> Result<ExitCode, Error> {
         Action::Reset => stack.reset().await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-impl Up {
-    fn inventory(&self) -> Option<Inventory> {
-        let chosen = self.inventory.clone().map_or(Inventory::Vms(self.vms), Inventory::Saved);
-        (!self.no_vcsim).then_some(chosen)
-    }
-
-    fn external(&self) -> External {
-        let Given { kafka, registry, database } = &self.external;
-        External { kafka: kafka.clone(), registry: registry.clone(), database: database.clone() }
-    }
 }
 
 fn print_variables(stack: &Stack) -> Result<(), Error> {

@@ -63,14 +63,28 @@ pub(crate) async fn kafka_answers(port: u16) -> io::Result<()> {
 
 /// Whether `GET path` is answered with status 200.
 pub(crate) async fn http_answers(port: u16, path: &str) -> io::Result<()> {
+    http_get(&format!("127.0.0.1:{port}"), path).await.map(|_body| ())
+}
+
+/// The body of the answer to `GET path` of `HOST:PORT`.
+///
+/// # Errors
+/// If nothing answers within two seconds, or with another status than 200.
+pub async fn http_get(address: &str, path: &str) -> io::Result<String> {
     within_patience(async {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-        let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n");
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
-        let status = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
-        if status.contains(" 200 ") { Ok(()) } else { Err(io::Error::other(status)) }
+        let answer = String::from_utf8_lossy(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.lines().next().unwrap_or_default();
+        if status.contains(" 200 ") {
+            Ok(body.to_owned())
+        } else {
+            Err(io::Error::other(status.to_owned()))
+        }
     })
     .await
 }

@@ -42,6 +42,14 @@ impl ProcessId {
         Self::of(self.pid) == Some(self)
     }
 
+    /// Its resident memory in KiB, while it runs.
+    #[must_use]
+    pub fn resident_kib(self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse().ok().filter(|_| self.is_alive())
+    }
+
     /// Sends a signal to this process, if it still is that one.
     pub fn signal(self, signal: Signal) {
         if self.is_alive() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::folders;
-use crate::process::{Process, ProcessId};
+use crate::process::{Lifetime, Process, ProcessId};
 use crate::wait::{LOOK_EVERY, wait_until};
 
 /// How long a program may take for its graceful end when the test is over.
@@ -19,6 +19,20 @@ pub struct Program {
 }
 
 impl Program {
+    /// Starts a program of the workspace that logs there; it ends with this process.
+    ///
+    /// # Errors
+    /// [`Error::NotBuilt`] or [`Error::Spawn`].
+    pub fn of_workspace(
+        name: &str,
+        log: PathBuf,
+        configure: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Self, Error> {
+        let mut command = binary(name)?;
+        configure(&mut command);
+        Self::start(Process::new(name, command, log, Lifetime::Test))
+    }
+
     pub(crate) fn start(process: Process) -> Result<Self, Error> {
         process.start()?;
         Ok(Self { process })
@@ -81,9 +95,7 @@ impl Program {
     /// Its resident memory in KiB; nothing while it does not run.
     #[must_use]
     pub fn resident_kib(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id()?.pid)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.split_whitespace().next()?.parse().ok()
+        self.id()?.resident_kib()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The local stack: the parts, left running in the background between two commands.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -131,6 +131,7 @@ impl Stack {
                 Some(id) if id.is_alive() => format!("runs as process {}, log {log}", id.pid),
                 _ => format!("does not run, log {log}"),
             };
+            let address = without_password(address);
             self.say(&format!("{:<10} {address} {condition}", part.title()));
         }
     }
@@ -148,9 +149,22 @@ impl Stack {
         let mut variables: Vec<_> =
             addresses.map(|(part, address)| (part.variable(), address.clone())).collect();
         if state.addresses.contains_key(&Part::Vcsim) {
-            variables.extend(self.access(state.last_port(Part::Vcsim.folder())).variables()?);
+            let access = self.access(state.last_port(Part::Vcsim.folder()));
+            variables.extend(access.variables()?);
         }
         Ok(variables)
+    }
+
+    /// The git-ignored folder in which everything of the stack is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The way to the vCenter simulator of the last `up`.
+    #[must_use]
+    pub fn vcenter(&self) -> Access {
+        self.access(self.state().last_port(Part::Vcsim.folder()))
     }
 
     async fn kafka(&self) -> Result<(), Error> {
@@ -216,6 +230,7 @@ impl Stack {
     fn wanted(&self, part: Part) -> Option<Instant> {
         let state = self.state();
         let address = state.addresses.get(&part).map_or("", String::as_str);
+        let address = without_password(address);
         if state.external.contains(&part) {
             self.say(&format!("{:<10} used as it is at {address}", part.title()));
         } else if state.is_running(part) {
@@ -304,6 +319,14 @@ impl Stack {
 
     fn say(&self, line: &str) {
         (self.report)(line);
+    }
+}
+
+/// A URL as it may be shown; `stack env` prints it whole.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
+        _ => url.to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use crate::census::Census;
 use crate::error::Error;
 use crate::folders;
 use crate::network::{port_answers, random_password};
@@ -89,6 +90,14 @@ impl Vcsim {
     pub async fn govc(&self, arguments: &[&str]) -> Result<String, Error> {
         self.access.govc(arguments).await
     }
+
+    /// Everything that this vCenter holds.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Govc`].
+    pub async fn census(&self) -> Result<Census, Error> {
+        self.access.census().await
+    }
 }
 
 impl Inventory {
@@ -117,13 +126,21 @@ fn size(vms: u32) -> Vec<OsString> {
 }
 
 /// How to reach a simulator.
-#[derive(Clone)]
-pub(crate) struct Access {
+#[derive(Debug, Clone)]
+pub struct Access {
     pub(crate) folder: PathBuf,
     pub(crate) port: u16,
 }
 
 impl Access {
+    /// Everything that the vCenter holds.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Govc`].
+    pub async fn census(&self) -> Result<Census, Error> {
+        Census::of_vcenter(self).await
+    }
+
     fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
@@ -158,7 +175,7 @@ impl Access {
         ])
     }
 
-    async fn govc(&self, arguments: &[&str]) -> Result<String, Error> {
+    pub(crate) async fn govc(&self, arguments: &[&str]) -> Result<String, Error> {
         let mut command = Command::new(folders::part("vcenter")?.join("govc"));
         command.args(arguments).envs(self.govc_settings()?);
         run(command).await

@@ -179,12 +179,12 @@ impl World {
     }
 }
 
-async fn run_folder() -> Result<&'static PathBuf, Error> {
+pub(crate) async fn run_folder() -> Result<&'static PathBuf, Error> {
     RUN.get_or_try_init(async || folders::test_run()).await
 }
 
 /// The name with what tells it from all others of this process; fit for databases and topics.
-fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     let safe = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
     let mut unique = safe.collect::<String>().to_ascii_lowercase();
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -1,15 +1,11 @@
 //! A persister that runs on a world of its own, and what a test asks of it.
 
-use crate::{MIGRATED, Outcome, Source};
+use crate::{LONG, MIGRATED, Outcome, Source};
 use harness::{Program, World, wait_until};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::path::PathBuf;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-/// How long anything may take.
-pub const LONG: Duration = Duration::from_secs(30);
 
 /// The schema of the tests' things.
 pub const WIDGET: &str = r#"{"type":"record","name":"Widget","namespace":"test","fields":[

@@ -1,8 +1,10 @@
 //! What the end-to-end tests have in common: a world with topics, and a source that publishes.
 
 mod bench;
+mod vcenter;
 
-pub use bench::{Bench, LONG, WIDGET, admin, persister};
+pub use bench::{Bench, WIDGET, admin, persister};
+pub use vcenter::{LONG, Pipeline, SOURCE, apply, provider_manifest};
 
 use harness::{Template, World};
 use records::contract::{ContractRecord, Delete, Directive, Extent};

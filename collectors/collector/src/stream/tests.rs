@@ -57,8 +57,8 @@ fn scene() -> Scene {
         silence_max: Duration::from_hours(48),
         observations_max: 4,
     };
-    let stop = CancellationToken::new();
-    Scene { stream: Stream { inventory, wishes, stop, timing }, sent, tell }
+    let (stop, requests) = (CancellationToken::new(), Requests::default());
+    Scene { stream: Stream { inventory, wishes, stop, timing, requests }, sent, tell }
 }
 
 async fn run(scene: &mut Scene, things: usize, ends: bool) -> Ended {

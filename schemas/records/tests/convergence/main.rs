@@ -5,6 +5,7 @@
 mod counterexamples;
 mod histories;
 mod random;
+mod rules;
 mod source;
 mod store;
 mod timeline;

@@ -115,6 +115,7 @@ impl Persister {
     }
 
     fn equals_row(&self, record: &Record) -> bool {
-        matches!(record, Record::Whole { key, values, .. } if self.store.shown(key) == Some(*values))
+        let Record::Whole { key, values, .. } = record else { return false };
+        self.store.shown(key) == Some(*values)
     }
 }

@@ -1,0 +1,107 @@
+//! What random histories reach too seldom.
+
+use crate::MIGRATED;
+use crate::history::{KeyRange, Object, Objects, Place, Record, Target, at};
+use crate::kinds::{Kinds, NAMES, WIDTHS};
+use crate::member::{Member, Race};
+use crate::play::{Bench, Delivery, Task, read, values as values_of};
+use crate::replay::shown;
+use harness::World;
+use sqlx::AssertSqlSafe;
+
+/// New types for every race: so many.
+const RACES: u64 = 10;
+/// The extent's transaction stays open until the other member has met the type and applied.
+const LONG: usize = 500;
+
+const PLACE: Place = Place { source: 0, kind: 0 };
+
+fn object(key: &'static str) -> Object {
+    Object { place: PLACE, key }
+}
+
+fn whole(key: &'static str, version: i64) -> Record {
+    Record::Whole { object: object(key), version, schema: 0, values: vec![Some(1), None] }
+}
+
+/// A tombstone may hold a value of the next life, which came before that life's upsert.
+#[tokio::test]
+async fn a_tombstone_with_a_value_newer_than_the_extent_stays() {
+    let world = World::start("newer-value", &MIGRATED).await.unwrap();
+    let mut bench = Bench::start(&world, Kinds::register(&world, 30_000).await).await;
+    let (version, values) = (9, vec![(1, Some(2))]);
+    let (target, range) = (Target::Type(PLACE), KeyRange::ALL);
+    let records = [
+        whole("a", 1),
+        Record::Delete { object: object("a"), version: 2 },
+        Record::Partial { object: object("a"), version, schema: 0, values },
+        Record::Extent { target, range, version: 7, keys: vec![] },
+    ];
+    let tasks = vec![
+        Task::Records(records.to_vec(), 0),
+        Task::Purge(PLACE.kind, 0),
+        Task::Records(vec![whole("a", 8)], 0),
+    ];
+    let truth = Objects::from([(object("a"), [Some(1), Some(2), None, None])]);
+    assert_eq!(bench.play(&Delivery([tasks, vec![]]), Some(&truth)).await, None);
+}
+
+#[tokio::test]
+async fn a_table_widened_by_another_member_keeps_its_versions() {
+    let world = World::start("widened", &MIGRATED).await.unwrap();
+    let kinds = Kinds::register(&world, 40_000).await;
+    let mut members = [
+        Member::start(&world, &kinds.registry).await,
+        Member::start(&world, &kinds.registry).await,
+    ];
+    let (schema, labels) = (WIDTHS.len() - 1, NAMES.len() - 1);
+    let (values, late) = (vec![(labels, Some(2))], vec![Some(0); NAMES.len()]);
+    let turns = [
+        (0, whole("a", 1)),
+        (1, whole("a", 2)),
+        (0, Record::Partial { object: object("a"), version: 9, schema, values }),
+        (1, whole("a", 10)),
+        (0, Record::Whole { object: object("a"), version: 8, schema, values: late }),
+    ];
+    for (member, record) in turns {
+        let fetched = [kinds.incoming(&record, "r")];
+        members[member].records((&Race::default(), 0), (&[record], &fetched)).await;
+    }
+    let view = read(&mut members[0].connection, &kinds, "inventory", "r").await;
+    assert_eq!(values_of(&view[&object("a")]), shown(&[Some(1), None, Some(0), Some(2)]));
+}
+
+#[tokio::test]
+async fn the_end_of_a_source_reaches_a_type_that_is_just_met() {
+    let world = World::start("source-end", &MIGRATED).await.unwrap();
+    let mut bench = Bench::start(&world, Kinds::register(&world, 10_000).await).await;
+    let (target, range) = (Target::Source(PLACE.source), KeyRange::ALL);
+    let end = Record::Extent { target, range, version: 9, keys: vec![] };
+    let end = vec![Task::Records(vec![end], LONG)];
+    let delivery = Delivery([end, vec![Task::Records(vec![whole("a", 5)], 0)]]);
+    for race in 1..=RACES {
+        assert_eq!(bench.play(&delivery, None).await, None);
+        bench.use_types(Kinds::register(&world, 10_000 + race).await).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tombstone_stays_while_the_topics_may_hold_older_records() {
+    let world = World::start("retention", &MIGRATED).await.unwrap();
+    let kinds = Kinds::register(&world, 20_000).await;
+    let mut member = Member::start(&world, &kinds.registry).await;
+    let delete = |key, version| Record::Delete { object: object(key), version };
+    let living = whole("b/x", 1);
+    let records = [whole("a", 1), living, delete("a", 2), delete("b", 2), delete("c", 9)];
+    let fetched: Vec<_> = records.iter().map(|record| kinds.incoming(record, "r")).collect();
+    member.records((&Race::default(), 0), (&records, &fetched)).await;
+
+    let name = kinds.name(PLACE.kind).as_str();
+    let long_gone = format!(
+        "UPDATE inventory_all.\"{name}\" SET gone_at = '1999-12-31' WHERE native_id <> 'b'"
+    );
+    sqlx::query(AssertSqlSafe(long_gone)).execute(&mut member.connection).await.unwrap();
+    let purged = persister::purge(&mut member.connection, name, at(5)).await.unwrap();
+    let ids: Vec<&str> = purged.iter().map(|(_, id)| id.as_str()).collect();
+    assert_eq!(ids, ["a"], "b has gone since, and c's version is newer");
+}

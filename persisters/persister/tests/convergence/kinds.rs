@@ -1,0 +1,174 @@
+//! The two entity types of the histories, each in three versions of its schema, and their bytes.
+
+use crate::history::{KeyRange, Object, Place, Record, Target, at};
+use harness::World;
+use records::contract::{ContractRecord, Delete, Extent};
+use records::{Encoder, EntityType, NativeId, SourceName, TypeName, Upsert, Value};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use wire::{Incoming, Registry, RegistrySettings, SchemaId, frame};
+
+/// The attributes: the same of both types.
+pub const NAMES: [&str; 4] = ["name", "size", "tags", "labels"];
+/// How many of them each version of the schema has.
+pub const WIDTHS: [usize; 3] = [2, 3, 4];
+pub const KINDS: usize = 2;
+
+const TYPES: [&str; 4] = [
+    r#""string""#,
+    r#""long""#,
+    r#"{"type":"array","items":"string"}"#,
+    r#"{"type":"map","values":"string"}"#,
+];
+
+/// A value as it is in the histories: a small number, or null.
+pub type Code = Option<u8>;
+
+/// What stands for a code in a record.
+fn value(attribute: usize, code: Code) -> Value {
+    let Some(code) = code else { return Value::Null };
+    let text = code.to_string();
+    match attribute {
+        0 => text.into(),
+        1 => i64::from(code).into(),
+        2 => vec![text].into(),
+        _ => Value::Map(BTreeMap::from([("of".to_owned(), text.into())])),
+    }
+}
+
+/// What stands for a code in a row.
+pub fn json(attribute: usize, code: Code) -> Json {
+    let Some(code) = code else { return Json::Null };
+    let text = code.to_string();
+    match attribute {
+        0 => text.into(),
+        1 => code.into(),
+        2 => json!([text]),
+        _ => json!({ "of": text }),
+    }
+}
+
+/// One version of a type's schema.
+pub struct Form {
+    pub id: SchemaId,
+    encoder: Encoder,
+}
+
+pub struct Kinds {
+    pub registry: Registry,
+    pub forms: Vec<Vec<Form>>,
+    delete: SchemaId,
+    extent: SchemaId,
+}
+
+impl Kinds {
+    /// Registers types that no table has been made for.
+    pub async fn register(world: &World, number: u64) -> Self {
+        let settings = RegistrySettings::plain(&world.parts().registry.url());
+        let registry = Registry::new(&settings).unwrap();
+        let mut forms = Vec::new();
+        for kind in ["Disk", "Port"] {
+            let mut versions = Vec::new();
+            for width in WIDTHS {
+                let entity = EntityType::parse(&avsc(&format!("{kind}{number}"), width)).unwrap();
+                let id = registry.register(entity.subject(), entity.json()).await.unwrap();
+                versions.push(Form { id, encoder: Encoder::new(entity) });
+            }
+            forms.push(versions);
+        }
+        let delete = registry.register(Delete::SUBJECT, Delete::json()).await.unwrap();
+        let extent = registry.register(Extent::SUBJECT, Extent::json()).await.unwrap();
+        Self { registry, forms, delete, extent }
+    }
+
+    pub fn name(&self, kind: usize) -> &TypeName {
+        self.forms[kind][0].encoder.entity_type().name()
+    }
+
+    /// The record as a persister fetches it; `run` makes its sources those of one history.
+    pub fn incoming(&self, record: &Record, run: &str) -> Incoming {
+        let payload = match record {
+            Record::Whole { object, version, schema, values } => {
+                let values = values.iter().copied().enumerate().collect::<Vec<_>>();
+                self.upsert((object, run), (*version, *schema, false), &values)
+            }
+            Record::Partial { object, version, schema, values } => {
+                self.upsert((object, run), (*version, *schema, true), values)
+            }
+            Record::Delete { object, version } => {
+                let delete = Delete {
+                    source: object.place.source_name(run),
+                    entity_type: self.name(object.place.kind).to_string(),
+                    native_id: object.key.to_owned(),
+                    version: at(*version).micros(),
+                };
+                frame(self.delete, &delete.encode())
+            }
+            Record::Extent { target, range, version, keys } => {
+                let extent = self.extent((target, run), *version, (range, keys));
+                frame(self.extent, &extent.encode())
+            }
+        };
+        let (partition, offset) = (records::Partition(0), records::Offset(0));
+        Incoming { partition, offset, key: None, payload: Some(payload), timestamp_ms: None }
+    }
+
+    fn upsert(
+        &self,
+        (object, run): (&Object, &str),
+        (version, schema, partial): (i64, usize, bool),
+        values: &[(usize, Code)],
+    ) -> Vec<u8> {
+        let form = &self.forms[object.place.kind][schema];
+        let attributes: Vec<_> =
+            values.iter().map(|(index, code)| (NAMES[*index], value(*index, *code))).collect();
+        let upsert = Upsert {
+            source: &SourceName::new(object.place.source_name(run)).unwrap(),
+            native_id: &NativeId::new(object.key).unwrap(),
+            version: at(version),
+            partial,
+            attributes: &attributes,
+        };
+        let mut avro = Vec::new();
+        form.encoder.encode(&upsert, &mut avro).unwrap();
+        frame(form.id, &avro)
+    }
+
+    fn extent(
+        &self,
+        (target, run): (&Target, &str),
+        version: i64,
+        (range, keys): (&KeyRange, &[&str]),
+    ) -> Extent {
+        let (from, to) = range.bounds();
+        let (source, kind) = match *target {
+            Target::Type(Place { source, kind }) => (source, Some(kind)),
+            Target::Source(source) => (source, None),
+        };
+        Extent {
+            source: Place { source, kind: 0 }.source_name(run),
+            entity_type: kind.map(|kind| self.name(kind).to_string()),
+            from: from.to_owned(),
+            to: to.map(str::to_owned),
+            version: at(version).micros(),
+            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        }
+    }
+}
+
+fn avsc(name: &str, width: usize) -> String {
+    let attributes: String = NAMES
+        .iter()
+        .zip(TYPES)
+        .take(width)
+        .map(|(name, avro)| {
+            format!(r#",{{"name":"{name}","type":["null",{avro}],"default":null}}"#)
+        })
+        .collect();
+    format!(
+        r#"{{"type":"record","name":"{name}","namespace":"test.convergence","fields":[
+        {{"name":"source","type":"string"}},{{"name":"native_id","type":"string"}},
+        {{"name":"version","type":"long"}},{{"name":"update_mask","type":
+        ["null",{{"type":"array","items":"string"}}],"default":null}}{attributes}]}}"#
+    )
+}
