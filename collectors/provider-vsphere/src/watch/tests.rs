@@ -168,6 +168,32 @@ async fn a_type_with_an_unreadable_object_is_not_completed() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_being_made_is_asked_for_by_itself() {
+    let missing = "<missingSet><path>parent</path><fault><fault xsi:type='ManagedObjectNotFound'/>\
+        </fault></missingSet></objectSet>";
+    let entering = |id| {
+        let update = update("enter", ("Folder", id), &[("name", "<val>old</val>")]);
+        update.replace("</objectSet>", missing)
+    };
+    let made = "<returnval><objects><obj type='Folder'>group-1</obj><propSet><name>name</name>\
+        <val>new</val></propSet></objects></returnval>";
+    let steps = [
+        page(false, &[entering("group-1"), entering("group-2")].concat()),
+        ("RetrievePropertiesEx", made.to_owned()),
+        ("RetrievePropertiesEx", String::new()),
+    ];
+    let (told, _, _) = told(script(&steps)).await;
+    expect![[r#"
+        1 listed folder group-1 [("name", String("new"))]
+        1 complete folder
+        1 complete host
+        1 complete virtual_machine
+        1 listing ends
+    "#]]
+    .assert_eq(&told);
+}
+
+#[tokio::test]
 async fn what_changes_while_the_listing_is_paged_is_told() {
     let vm = ("VirtualMachine", "vm-1");
     let first = update("enter", vm, &[("runtime.powerState", "<val>poweredOn</val>")]);
