@@ -162,7 +162,11 @@ fn authorities(file: &Path) -> Result<Vec<Certificate>, ProviderError> {
 fn envelope(call: &Call) -> String {
     let Call { method, parameters, .. } = call;
     format!(
-        r#"<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><{method} xmlns="urn:vim25">{parameters}</{method}></soapenv:Body></soapenv:Envelope>"#
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"
+ xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+<soapenv:Body><{method} xmlns="urn:vim25">{parameters}</{method}></soapenv:Body>
+</soapenv:Envelope>"#
     )
 }
 
@@ -216,8 +220,8 @@ mod tests {
 
     #[test]
     fn faults_are_read_from_their_detail() {
-        let text = r#"<E:Envelope xmlns:E="e"><E:Body><E:Fault><faultcode>ServerFaultCode</faultcode>
-            <faultstring>Permission to perform this operation was denied.</faultstring><detail>
+        let text = r#"<E:Envelope xmlns:E="e"><E:Body><E:Fault>
+            <faultcode>ServerFaultCode</faultcode><faultstring>Permission to perform this operation was denied.</faultstring><detail>
             <NoPermissionFault xmlns="urn:vim25" xmlns:xsi="x" xsi:type="NoPermission">
             <object type="Folder">group-d1</object><privilegeId>System.View</privilegeId>
             </NoPermissionFault></detail></E:Fault></E:Body></E:Envelope>"#;

@@ -239,8 +239,8 @@ const fn call(method: &'static str, parameters: String) -> Call {
     Call { method, parameters, timeout: TIMEOUT }
 }
 
-/// `InvalidLogin`: user or password is wrong; `PasswordExpired` is a kind of it. `NoPermission`: the
-/// account is disabled, or it is one that may not log in.
+/// `InvalidLogin`: user or password is wrong; `PasswordExpired` is a kind of it. `NoPermission`:
+/// the account is disabled, or it is one that may not log in.
 fn refused(error: ApiError, credentials: &Credentials) -> ApiError {
     match error {
         ApiError::Fault { url, fault, .. }

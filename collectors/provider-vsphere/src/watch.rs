@@ -121,19 +121,17 @@ impl Watch<'_> {
         kind: &Kind,
         content: &ObjectContent,
     ) -> Result<(), ApiError> {
-        let is_whole = content.missing.is_empty();
-        match &mut self.listing {
-            Some(listing) if is_whole => {
-                let Some(entity) = kind.entity(content) else { return Ok(()) };
-                return Ok(self.sink.listed(listing.version, entity).await?);
+        if !content.missing.is_empty() {
+            if let Some(listing) = &mut self.listing {
+                listing.could_not_read(kind, content);
             }
-            Some(listing) => listing.could_not_read(kind, content),
-            None => {}
+            return self.send_update(received, kind, content).await;
         }
-        let entity = if is_whole { kind.entity(content) } else { kind.changed(content) };
-        let Some(entity) = entity else { return Ok(()) };
-        let change = if is_whole { Change::Upsert(entity) } else { Change::Update(entity) };
-        self.send(received, change).await
+        let Some(entity) = kind.entity(content) else { return Ok(()) };
+        match &self.listing {
+            Some(listing) => Ok(self.sink.listed(listing.version, entity).await?),
+            None => self.send(received, Change::Upsert(entity)).await,
+        }
     }
 
     async fn modify(

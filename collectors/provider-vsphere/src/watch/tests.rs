@@ -143,7 +143,11 @@ fn shown(observation: Observation, floor: Version) -> String {
 }
 
 fn words(entity: &Entity) -> String {
-    format!("{} {} {:?}", entity.entity_type, entity.native_id, entity.attributes)
+    let mut words = format!("{} {}", entity.entity_type, entity.native_id);
+    for (name, value) in &entity.attributes {
+        write!(words, "\n  {name} = {value:?}").unwrap();
+    }
+    words
 }
 
 #[tokio::test]
@@ -157,8 +161,10 @@ async fn a_type_with_an_unreadable_object_is_not_completed() {
     let wait = [page(false, &(host + &folder)), ("WaitForUpdatesEx", String::new())];
     let (told, error, _) = told(script(&wait)).await;
     expect![[r#"
-        2 update host host-1 [("name", String("esx"))]
-        1 listed folder group-d1 [("name", String("top"))]
+        2 update host host-1
+          name = String("esx")
+        1 listed folder group-d1
+          name = String("top")
         1 complete folder
         1 complete virtual_machine
         alive
@@ -184,7 +190,8 @@ async fn an_object_that_is_being_made_is_asked_for_by_itself() {
     ];
     let (told, _, _) = told(script(&steps)).await;
     expect![[r#"
-        1 listed folder group-1 [("name", String("new"))]
+        1 listed folder group-1
+          name = String("new")
         1 complete folder
         1 complete host
         1 complete virtual_machine
@@ -215,16 +222,21 @@ async fn what_changes_while_the_listing_is_paged_is_told() {
     ];
     let (told, _, asked) = told(script(&steps)).await;
     expect![[r#"
-        1 listed virtual_machine vm-1 [("power_state", String("on")), ("mac_addresses", Array([String("00:50")]))]
-        1 listed host host-1 []
-        4 update virtual_machine vm-1 [("power_state", String("off"))]
-        5 update virtual_machine vm-1 [("power_state", String("suspended"))]
+        1 listed virtual_machine vm-1
+          power_state = String("on")
+          mac_addresses = Array([String("00:50")])
+        1 listed host host-1
+        4 update virtual_machine vm-1
+          power_state = String("off")
+        5 update virtual_machine vm-1
+          power_state = String("suspended")
         6 delete host host-1
         1 complete folder
         1 complete host
         1 complete virtual_machine
         1 listing ends
-    "#]].assert_eq(&told);
+    "#]]
+    .assert_eq(&told);
     assert!(asked[5].contains("<token>more</token>"), "{}", asked[5]);
 }
 
@@ -254,9 +266,15 @@ async fn a_change_of_a_part_is_read_as_a_whole() {
         1 complete host
         1 complete virtual_machine
         1 listing ends
-        2 update virtual_machine vm-1 [("name", String("new")), ("hostname", Null)]
-        3 update virtual_machine vm-1 [("ip_addresses", Array([String("10.0.0.2")])), ("disk_committed_bytes", Null), ("disk_uncommitted_bytes", Null)]
-    "#]].assert_eq(&told);
+        2 update virtual_machine vm-1
+          name = String("new")
+          hostname = Null
+        3 update virtual_machine vm-1
+          ip_addresses = Array([String("10.0.0.2")])
+          disk_committed_bytes = Null
+          disk_uncommitted_bytes = Null
+    "#]]
+    .assert_eq(&told);
     assert!(!asked[5].contains("<pathSet>name</pathSet>"), "{}", asked[5]);
 }
 
@@ -270,5 +288,9 @@ async fn a_lacking_privilege_is_named() {
     assert!(error.is_final());
     let error = error.to_string();
     let (_, error) = error.split_once("/sdk: ").unwrap();
-    expect!["CreateFilter: NoPermission, privilege System.View on Folder group-d1; grant the account the role Read-only on the root folder, propagated to its children"].assert_eq(error);
+    let error = error.replace("; ", ";\n");
+    expect![[r#"
+        CreateFilter: NoPermission, privilege System.View on Folder group-d1;
+        grant the account the role Read-only on the root folder, propagated to its children"#]]
+    .assert_eq(&error);
 }
