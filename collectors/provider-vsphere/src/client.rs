@@ -221,7 +221,8 @@ mod tests {
     #[test]
     fn faults_are_read_from_their_detail() {
         let text = r#"<E:Envelope xmlns:E="e"><E:Body><E:Fault>
-            <faultcode>ServerFaultCode</faultcode><faultstring>Permission to perform this operation was denied.</faultstring><detail>
+            <faultcode>ServerFaultCode</faultcode>
+            <faultstring>Permission to perform this operation was denied.</faultstring><detail>
             <NoPermissionFault xmlns="urn:vim25" xmlns:xsi="x" xsi:type="NoPermission">
             <object type="Folder">group-d1</object><privilegeId>System.View</privilegeId>
             </NoPermissionFault></detail></E:Fault></E:Body></E:Envelope>"#;
