@@ -12,7 +12,7 @@ use records::{TypeName, Version};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Applies a step's work inside of the caller's transaction; `tables` are those of the work's types.
+/// Applies a step's work inside of the caller's transaction; `tables` are those of its types.
 ///
 /// # Errors
 /// [`PersistError`]; the transaction must then be rolled back.
@@ -58,7 +58,7 @@ fn types_of<'a>(batches: &'a BTreeMap<TypeName, Batch>) -> BTreeSet<(&'a str, &'
     batches.iter().flat_map(of_batch).collect()
 }
 
-/// Applies an extent to its type, or to all types.
+/// Applies an extent to its type, or to all types; which tables there are is asked under the lock.
 async fn extent(connection: &mut PgConnection, extent: &Extent) -> Result<Counts, PersistError> {
     let own = extent.entity_type.as_deref().unwrap_or_default();
     lock(connection, Lock::Exclusive, &BTreeSet::from([(extent.source.as_str(), own)])).await?;
