@@ -108,8 +108,8 @@ impl Client {
         if let Some(cookie) = session_cookie(response.headers()) {
             self.cookie = Some(cookie);
         }
-        let text = response.text().await.map_err(|error| self.failed(error))?;
-        let body = body(&text).map_err(|reason| self.foreign(status, &reason, &text))?;
+        let bytes = response.bytes().await.map_err(|error| self.failed(error))?;
+        let body = body(&bytes).map_err(|reason| self.foreign(status, &reason, &bytes))?;
         if body.name != "Fault" {
             return Ok(body);
         }
@@ -132,11 +132,12 @@ impl Client {
     }
 
     /// Whatever is in front of a vCenter that is starting answers with 5xx.
-    fn foreign(&self, status: StatusCode, reason: &str, text: &str) -> ApiError {
+    fn foreign(&self, status: StatusCode, reason: &str, bytes: &[u8]) -> ApiError {
         let url = self.url();
         if status.is_server_error() {
             return ApiError::Unreachable { url, reason: format!("it answers {status}") };
         }
+        let text = String::from_utf8_lossy(bytes);
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let shown: String = line.chars().take(SHOWN_CHARS_MAX).collect();
         ApiError::Foreign { url, reason: format!("{status}, {reason}: {shown:?}") }
@@ -161,12 +162,17 @@ fn authorities(file: &Path) -> Result<Vec<Certificate>, ProviderError> {
 fn envelope(call: &Call) -> String {
     let Call { method, parameters, .. } = call;
     format!(
-        r#"<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><{method} xmlns="urn:vim25">{parameters}</{method}></soapenv:Body></soapenv:Envelope>"#
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"
+ xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+<soapenv:Body><{method} xmlns="urn:vim25">{parameters}</{method}></soapenv:Body>
+</soapenv:Envelope>"#
     )
 }
 
 /// The only element in the envelope's body.
-fn body(text: &str) -> Result<Element, String> {
+fn body(bytes: &[u8]) -> Result<Element, String> {
+    let text = str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let mut envelope = Element::parse(text).map_err(|error| error.to_string())?;
     let body = envelope.children.iter_mut().find(|child| child.name == "Body");
     let content = body.and_then(|body| body.children.pop());
@@ -214,12 +220,13 @@ mod tests {
 
     #[test]
     fn faults_are_read_from_their_detail() {
-        let text = r#"<E:Envelope xmlns:E="e"><E:Body><E:Fault><faultcode>ServerFaultCode</faultcode>
+        let text = r#"<E:Envelope xmlns:E="e"><E:Body><E:Fault>
+            <faultcode>ServerFaultCode</faultcode>
             <faultstring>Permission to perform this operation was denied.</faultstring><detail>
             <NoPermissionFault xmlns="urn:vim25" xmlns:xsi="x" xsi:type="NoPermission">
             <object type="Folder">group-d1</object><privilegeId>System.View</privilegeId>
             </NoPermissionFault></detail></E:Fault></E:Body></E:Envelope>"#;
-        let body = body(text).unwrap();
+        let body = body(text.as_bytes()).unwrap();
         assert_eq!(
             fault(&body).to_string(),
             "NoPermission, privilege System.View on Folder group-d1 \
@@ -229,8 +236,8 @@ mod tests {
 
     #[test]
     fn a_page_of_a_web_server_is_no_answer() {
-        assert_eq!(body("<html><Body><p/></Body></html>").unwrap_err(), "no SOAP envelope");
-        assert!(body("<!doctype html><html><br></html>").unwrap_err().starts_with("not well-"));
+        assert_eq!(body(b"<html><Body><p/></Body></html>").unwrap_err(), "no SOAP envelope");
+        assert!(body(b"<!doctype html><html><br></html>").unwrap_err().starts_with("not well-"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The provider of vSphere: what a vCenter manages, by its SOAP API (vSphere Web Services 6.7 to 8).
+//! The provider of vSphere: what a vCenter manages, by its SOAP API (vSphere Web Services, 6.7 to
+//! 8).
 //!
 //! ```text
 //! client (SOAP) -> session (calls) -> updates (what is told) -> watch -> map (pure) -> Sink

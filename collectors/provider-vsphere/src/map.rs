@@ -61,6 +61,12 @@ impl Kind {
         TypeName::new(self.entity_type).expect("the name of a file in schemas/avro")
     }
 
+    /// Every path that an attribute is made of, once.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&'static str> {
+        distinct(self.all_rows().map(|row| row.path))
+    }
+
     /// Every path that the vCenter is to tell of, once.
     #[must_use]
     pub fn watched(&self) -> Vec<&'static str> {

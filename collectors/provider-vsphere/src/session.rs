@@ -93,14 +93,15 @@ impl Session {
     }
 
     /// Makes the session's property collector tell of the root folder, and of all that is reached
-    /// from it, what `property_specs` say.
+    /// from it, what `property_specs` say: the whole value of a property also when only a part of
+    /// it has changed.
     ///
     /// # Errors
     /// [`ApiError`].
     pub async fn create_filter(&mut self, property_specs: &str) -> Result<(), ApiError> {
         let parameters = format!(
             "{}<spec>{property_specs}<objectSet>{}<skip>false</skip>{}</objectSet></spec>\
-             <partialUpdates>true</partialUpdates>",
+             <partialUpdates>false</partialUpdates>",
             self.content.collector.xml("_this"),
             self.content.root.xml("obj"),
             select_set(),
@@ -238,12 +239,15 @@ const fn call(method: &'static str, parameters: String) -> Call {
     Call { method, parameters, timeout: TIMEOUT }
 }
 
-/// `InvalidLogin`: user or password is wrong. `NoPermission`: the account is disabled, or it is one
-/// that may not log in.
+/// `InvalidLogin`: user or password is wrong; `PasswordExpired` is a kind of it. `NoPermission`:
+/// the account is disabled, or it is one that may not log in.
 fn refused(error: ApiError, credentials: &Credentials) -> ApiError {
     match error {
         ApiError::Fault { url, fault, .. }
-            if matches!(fault.kind.as_str(), "InvalidLogin" | "NoPermission") =>
+            if matches!(
+                fault.kind.as_str(),
+                "InvalidLogin" | "PasswordExpired" | "NoPermission"
+            ) =>
         {
             let (user, file) = (credentials.username.clone(), credentials.file.clone());
             ApiError::Login { url, user, reason: fault.to_string(), file }

@@ -27,7 +27,7 @@ pub struct UpdateSet {
 
 /// What has happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum UpdateKind {
     /// It is there: from the start, or since now.
     Enter,
     /// Some of its properties have changed.
@@ -40,7 +40,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectUpdate {
     /// What has happened.
-    pub kind: Kind,
+    pub kind: UpdateKind,
     /// Its properties.
     pub content: ObjectContent,
 }
@@ -102,9 +102,9 @@ impl UpdateSet {
 impl ObjectUpdate {
     fn read(update: Element) -> Option<Self> {
         let kind = match update.text_of("kind") {
-            "enter" => Kind::Enter,
-            "modify" => Kind::Modify,
-            "leave" => Kind::Leave,
+            "enter" => UpdateKind::Enter,
+            "modify" => UpdateKind::Modify,
+            "leave" => UpdateKind::Leave,
             _ => return None,
         };
         Some(Self { kind, content: ObjectContent::read(update)? })
@@ -128,6 +128,13 @@ impl ObjectContent {
             }
         }
         Some(Self { object, properties, missing })
+    }
+
+    /// Whether it could not be read because it "has already been deleted or has not been completely
+    /// created", as a vCenter says then.
+    #[must_use]
+    pub fn is_in_flux(&self) -> bool {
+        self.missing.iter().any(|(_, fault)| fault.kind == "ManagedObjectNotFound")
     }
 
     /// With no value for each of `paths` that it has neither read nor failed to read: what has no

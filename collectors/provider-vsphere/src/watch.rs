@@ -1,14 +1,14 @@
 //! Lists what a vCenter has, then follows its changes.
 //!
-//! One filter tells both: what the property collector tells from an empty version
-//! on, page by page until one is not truncated, is the state at the start; what it tells after it,
-//! are the changes (`PropertyCollector.WaitForUpdatesEx`).
+//! One filter tells both: what the property collector tells from an empty version on, page by page
+//! until one is not truncated, is the state at the start; what it tells after that are the changes
+//! (`PropertyCollector.WaitForUpdatesEx`).
 
 use crate::error::ApiError;
 use crate::listing::Listing;
 use crate::map::{self, Kind};
 use crate::session::Session;
-use crate::updates::{self, ObjectContent, ObjectUpdate, Ref};
+use crate::updates::{ObjectContent, ObjectUpdate, Ref, UpdateKind};
 use provider::{Change, Closed, Sink};
 use records::{TypeName, Version};
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ impl Watch<'_> {
         for kind in map::KINDS.iter().filter(|kind| !kind.unwatched().is_empty()) {
             let mut entered: BTreeMap<Ref, &mut ObjectContent> = updates
                 .iter_mut()
-                .filter(|(_, update)| update.kind == updates::Kind::Enter)
+                .filter(|(_, update)| update.kind == UpdateKind::Enter)
                 .map(|(_, update)| (update.content.object.clone(), &mut update.content))
                 .filter(|(object, _)| object.kind == kind.object_type)
                 .collect();
@@ -97,9 +97,17 @@ impl Watch<'_> {
             return Ok(());
         };
         match update.kind {
-            updates::Kind::Enter => self.enter(received, kind, &content).await,
-            updates::Kind::Modify => self.modify(received, kind, content).await,
-            updates::Kind::Leave => match kind.native_id(&content) {
+            UpdateKind::Enter if content.is_in_flux() => {
+                // It was being made or ended: what it is now, is asked for by itself.
+                let spec = kind.property_spec(&kind.paths());
+                match self.session.read(&[content.object], &spec).await?.pop() {
+                    Some(now) if !now.is_in_flux() => self.enter(received, kind, &now).await,
+                    _ => Ok(()),
+                }
+            }
+            UpdateKind::Enter => self.enter(received, kind, &content).await,
+            UpdateKind::Modify => self.modify(received, kind, content).await,
+            UpdateKind::Leave => match kind.native_id(&content) {
                 Some(id) => self.send(received, Change::Delete(kind.type_name(), id)).await,
                 None => Ok(()),
             },
@@ -113,19 +121,17 @@ impl Watch<'_> {
         kind: &Kind,
         content: &ObjectContent,
     ) -> Result<(), ApiError> {
-        let is_whole = content.missing.is_empty();
-        match &mut self.listing {
-            Some(listing) if is_whole => {
-                let Some(entity) = kind.entity(content) else { return Ok(()) };
-                return Ok(self.sink.listed(listing.version, entity).await?);
+        if !content.missing.is_empty() {
+            if let Some(listing) = &mut self.listing {
+                listing.could_not_read(kind, content);
             }
-            Some(listing) => listing.could_not_read(kind, content),
-            None => {}
+            return self.send_update(received, kind, content).await;
         }
-        let entity = if is_whole { kind.entity(content) } else { kind.changed(content) };
-        let Some(entity) = entity else { return Ok(()) };
-        let change = if is_whole { Change::Upsert(entity) } else { Change::Update(entity) };
-        self.send(received, change).await
+        let Some(entity) = kind.entity(content) else { return Ok(()) };
+        match &self.listing {
+            Some(listing) => Ok(self.sink.listed(listing.version, entity).await?),
+            None => self.send(received, Change::Upsert(entity)).await,
+        }
     }
 
     async fn modify(

@@ -59,7 +59,7 @@ pub(crate) fn types_of<'a>(batches: &'a BTreeMap<TypeName, Batch>) -> BTreeSet<(
     batches.iter().flat_map(of_batch).collect()
 }
 
-/// Applies an extent to its type, or to all types.
+/// Applies an extent to its type, or to all types; which tables there are is asked under the lock.
 async fn extent(connection: &mut PgConnection, extent: &Extent) -> Result<Counts, PersistError> {
     let own = extent.entity_type.as_deref().unwrap_or_default();
     lock(connection, Lock::Exclusive, &BTreeSet::from([(extent.source.as_str(), own)])).await?;

@@ -67,7 +67,7 @@ impl Workers {
     /// Whether all can go on.
     ///
     /// # Errors
-    /// [`Error::Held`] for one that waits for a person, [`Error::Orchestrator`] when that has ended.
+    /// [`Error::Held`] for one that waits for a person, [`Error::Orchestrator`] if that has ended.
     pub fn check(&self) -> Result<(), Error> {
         if let Some(status) = self.orchestrator.status() {
             let log = self.orchestrator.log().to_path_buf();

@@ -143,7 +143,11 @@ fn shown(observation: Observation, floor: Version) -> String {
 }
 
 fn words(entity: &Entity) -> String {
-    format!("{} {} {:?}", entity.entity_type, entity.native_id, entity.attributes)
+    let mut words = format!("{} {}", entity.entity_type, entity.native_id);
+    for (name, value) in &entity.attributes {
+        write!(words, "\n  {name} = {value:?}").unwrap();
+    }
+    words
 }
 
 #[tokio::test]
@@ -157,14 +161,43 @@ async fn a_type_with_an_unreadable_object_is_not_completed() {
     let wait = [page(false, &(host + &folder)), ("WaitForUpdatesEx", String::new())];
     let (told, error, _) = told(script(&wait)).await;
     expect![[r#"
-        2 update host host-1 [("name", String("esx"))]
-        1 listed folder group-d1 [("name", String("top"))]
+        2 update host host-1
+          name = String("esx")
+        1 listed folder group-d1
+          name = String("top")
         1 complete folder
         1 complete virtual_machine
         alive
     "#]]
     .assert_eq(&told);
     assert!(matches!(&error, ProviderError::Unavailable(_)), "{error}");
+}
+
+#[tokio::test]
+async fn an_object_that_is_being_made_is_asked_for_by_itself() {
+    let missing = "<missingSet><path>parent</path><fault><fault xsi:type='ManagedObjectNotFound'/>\
+        </fault></missingSet></objectSet>";
+    let entering = |id| {
+        let update = update("enter", ("Folder", id), &[("name", "<val>old</val>")]);
+        update.replace("</objectSet>", missing)
+    };
+    let made = "<returnval><objects><obj type='Folder'>group-1</obj><propSet><name>name</name>\
+        <val>new</val></propSet></objects></returnval>";
+    let steps = [
+        page(false, &[entering("group-1"), entering("group-2")].concat()),
+        ("RetrievePropertiesEx", made.to_owned()),
+        ("RetrievePropertiesEx", String::new()),
+    ];
+    let (told, _, _) = told(script(&steps)).await;
+    expect![[r#"
+        1 listed folder group-1
+          name = String("new")
+        1 complete folder
+        1 complete host
+        1 complete virtual_machine
+        1 listing ends
+    "#]]
+    .assert_eq(&told);
 }
 
 #[tokio::test]
@@ -189,16 +222,21 @@ async fn what_changes_while_the_listing_is_paged_is_told() {
     ];
     let (told, _, asked) = told(script(&steps)).await;
     expect![[r#"
-        1 listed virtual_machine vm-1 [("power_state", String("on")), ("mac_addresses", Array([String("00:50")]))]
-        1 listed host host-1 []
-        4 update virtual_machine vm-1 [("power_state", String("off"))]
-        5 update virtual_machine vm-1 [("power_state", String("suspended"))]
+        1 listed virtual_machine vm-1
+          power_state = String("on")
+          mac_addresses = Array([String("00:50")])
+        1 listed host host-1
+        4 update virtual_machine vm-1
+          power_state = String("off")
+        5 update virtual_machine vm-1
+          power_state = String("suspended")
         6 delete host host-1
         1 complete folder
         1 complete host
         1 complete virtual_machine
         1 listing ends
-    "#]].assert_eq(&told);
+    "#]]
+    .assert_eq(&told);
     assert!(asked[5].contains("<token>more</token>"), "{}", asked[5]);
 }
 
@@ -228,9 +266,15 @@ async fn a_change_of_a_part_is_read_as_a_whole() {
         1 complete host
         1 complete virtual_machine
         1 listing ends
-        2 update virtual_machine vm-1 [("name", String("new")), ("hostname", Null)]
-        3 update virtual_machine vm-1 [("ip_addresses", Array([String("10.0.0.2")])), ("disk_committed_bytes", Null), ("disk_uncommitted_bytes", Null)]
-    "#]].assert_eq(&told);
+        2 update virtual_machine vm-1
+          name = String("new")
+          hostname = Null
+        3 update virtual_machine vm-1
+          ip_addresses = Array([String("10.0.0.2")])
+          disk_committed_bytes = Null
+          disk_uncommitted_bytes = Null
+    "#]]
+    .assert_eq(&told);
     assert!(!asked[5].contains("<pathSet>name</pathSet>"), "{}", asked[5]);
 }
 
@@ -244,5 +288,9 @@ async fn a_lacking_privilege_is_named() {
     assert!(error.is_final());
     let error = error.to_string();
     let (_, error) = error.split_once("/sdk: ").unwrap();
-    expect!["CreateFilter: NoPermission, privilege System.View on Folder group-d1; grant the account the role Read-only on the root folder, propagated to its children"].assert_eq(error);
+    let error = error.replace("; ", ";\n");
+    expect![[r#"
+        CreateFilter: NoPermission, privilege System.View on Folder group-d1;
+        grant the account the role Read-only on the root folder, propagated to its children"#]]
+    .assert_eq(&error);
 }

@@ -151,7 +151,9 @@ impl Bench {
         while let Some(smaller) = smallest.0.without(number) {
             let mut found = None;
             for _ in 0..TRIES {
-                found = found.or(self.play(&smaller, None).await);
+                if found.is_none() {
+                    found = self.play(&smaller, None).await;
+                }
             }
             match found {
                 Some(difference) => smallest = (smaller, difference),
