@@ -9,7 +9,6 @@ mod lag;
 mod lane;
 mod licence;
 mod metrics;
-mod ownership;
 mod parameter;
 mod partitions;
 mod progress;

@@ -6,13 +6,15 @@ mod gap;
 mod judge;
 mod keeper;
 mod owner;
+mod ownership;
 mod refresh;
 pub mod rewind;
 pub mod show;
 
 pub use error::PositionError;
 pub use keeper::Keeper;
-pub use owner::{Owner, Stamp, hash, take_over};
+pub use owner::{Owner, Stamp, hash};
+pub use ownership::Ownership;
 pub use refresh::Refresh;
 
 use records::Topic;

@@ -1,8 +1,8 @@
 //! Who owns what: partitions of both lanes come and go together.
 
-use crate::error::PersistError;
+use crate::owner::take_over;
+use crate::{Keeper, Owner, PositionError};
 use chassis::{Backoff, Health};
-use positions::{Keeper, Owner, take_over};
 use records::{Offset, Partition};
 use schemas::database::{DatabaseSettings, connect_one};
 use sqlx::PgConnection;
@@ -34,7 +34,7 @@ pub struct Ownership {
 type Next = Vec<(Partition, Offset)>;
 
 impl Ownership {
-    async fn both(&self, partitions: &[Partition]) -> Result<(Next, Next), PersistError> {
+    async fn both(&self, partitions: &[Partition]) -> Result<(Next, Next), PositionError> {
         let mut connection = connect_one(&self.database).await?;
         let live = self.one(&mut connection, &self.live, partitions).await?;
         let snapshot = self.one(&mut connection, &self.snapshot, partitions).await?;
@@ -46,7 +46,7 @@ impl Ownership {
         connection: &mut PgConnection,
         owner: &Owner,
         partitions: &[Partition],
-    ) -> Result<Next, PersistError> {
+    ) -> Result<Next, PositionError> {
         take_over(connection, owner, partitions).await?;
         let next = self.keeper.settle(connection, owner, partitions).await?;
         self.compare_with_group(&owner.topic, &next).await?;
@@ -54,7 +54,7 @@ impl Ownership {
     }
 
     /// What the group has committed is only a courtesy: who has moved it must hear that.
-    async fn compare_with_group(&self, topic: &str, next: &Next) -> Result<(), PersistError> {
+    async fn compare_with_group(&self, topic: &str, next: &Next) -> Result<(), PositionError> {
         let committed = self.keeper.admin.committed(topic).await?;
         let other = differing(next, &committed);
         if let Some((partition, committed, next)) = other.first() {
