@@ -2,21 +2,23 @@
 
 use crate::decode::Rejected;
 use crate::error::PersistError;
-use records::Version;
-use wire::{Incoming, Outgoing, Publisher};
+use records::{Topic, Version};
+use wire::{Incoming, KafkaProblem, KafkaSettings, Outgoing, Publisher};
 
 /// Sends rejected records and waits until the broker has them.
 #[derive(Clone)]
 pub struct DeadLetters {
+    kafka: KafkaSettings,
     publisher: Publisher,
-    topic: String,
 }
 
 impl DeadLetters {
-    /// To this topic.
-    #[must_use]
-    pub const fn new(publisher: Publisher, topic: String) -> Self {
-        Self { publisher, topic }
+    /// Connects in the background.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Settings`].
+    pub fn new(kafka: &KafkaSettings) -> Result<Self, KafkaProblem> {
+        Ok(Self { kafka: kafka.clone(), publisher: Publisher::new(kafka)? })
     }
 
     /// Sends the rejected of the fetched records of `origin`; at least once, identified by origin.
@@ -24,7 +26,7 @@ impl DeadLetters {
     /// # Errors
     /// If the broker does not acknowledge: the batch must not be committed.
     pub async fn send(
-        &self,
+        &mut self,
         origin: &str,
         fetched: &[Incoming],
         rejected: &[Rejected],
@@ -32,17 +34,31 @@ impl DeadLetters {
         if rejected.is_empty() {
             return Ok(());
         }
+        let sent = self.try_send(origin, fetched, rejected).await;
+        if sent.is_err() {
+            // A publisher that has failed once fails for ever, to keep its order.
+            self.publisher = Publisher::new(&self.kafka)?;
+        }
+        Ok(sent?)
+    }
+
+    async fn try_send(
+        &self,
+        origin: &str,
+        fetched: &[Incoming],
+        rejected: &[Rejected],
+    ) -> Result<(), KafkaProblem> {
         for reject in rejected {
             let record = &fetched[reject.origin];
             let outgoing = Outgoing {
-                topic: self.topic.clone(),
+                topic: self.kafka.topic(Topic::DeadLetters),
                 key: record.key.clone(),
                 payload: record.payload.clone(),
                 headers: headers(origin, record, reject),
             };
             self.publisher.send(outgoing).await?;
         }
-        Ok(self.publisher.acknowledged().await?)
+        self.publisher.acknowledged().await
     }
 }
 

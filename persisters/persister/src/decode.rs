@@ -1,10 +1,12 @@
 //! From fetched records to steps: batches by type, and extents on their own.
 
 use crate::types::{Meaning, Types};
+use crate::waiting::Waiting;
 use plan::Batch;
 use records::contract::{ContractRecord, Delete, Extent};
 use records::{NativeId, SourceName, TypeName, Version};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use wire::Incoming;
 
 /// Records that are applied in one transaction, with the number of the last one.
@@ -36,25 +38,46 @@ pub struct Rejected {
     pub message: String,
 }
 
+/// What fetched records are.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// What is applied, in the order of the records.
+    pub steps: Vec<Step>,
+    /// What can't be applied.
+    pub rejected: Vec<Rejected>,
+    /// What can't be applied yet: the record's number, and why.
+    pub waiting: Vec<(usize, Arc<Waiting>)>,
+}
+
+/// What one record is.
+enum One {
+    /// It was added to its type's batch.
+    Change,
+    /// An extent.
+    Extent(Extent),
+    /// Of a type that is not ready.
+    Waiting(Arc<Waiting>),
+}
+
 /// Decodes fetched records whose schema ids have been looked up.
 #[must_use]
-pub fn decode(fetched: &[Incoming], types: &Types) -> (Vec<Step>, Vec<Rejected>) {
-    let mut steps = Vec::new();
-    let mut rejected = Vec::new();
+pub fn decode(fetched: &[Incoming], types: &Types) -> Decoded {
+    let mut decoded = Decoded::default();
     let mut batches = BTreeMap::new();
     for (origin, record) in fetched.iter().enumerate() {
         match decode_one(record, origin, types, &mut batches) {
-            Ok(None) => {}
-            Ok(Some(extent)) => {
+            Ok(One::Change) => {}
+            Ok(One::Waiting(waiting)) => decoded.waiting.push((origin, waiting)),
+            Ok(One::Extent(extent)) => {
                 let work = Work::Changes(std::mem::take(&mut batches));
-                steps.push(Step { work, end: origin });
-                steps.push(Step { work: Work::Extent(extent), end: origin + 1 });
+                decoded.steps.push(Step { work, end: origin });
+                decoded.steps.push(Step { work: Work::Extent(extent), end: origin + 1 });
             }
-            Err((class, message)) => rejected.push(Rejected { origin, class, message }),
+            Err((class, message)) => decoded.rejected.push(Rejected { origin, class, message }),
         }
     }
-    steps.push(Step { work: Work::Changes(batches), end: fetched.len() });
-    (steps, rejected)
+    decoded.steps.push(Step { work: Work::Changes(batches), end: fetched.len() });
+    decoded
 }
 
 fn decode_one(
@@ -62,7 +85,7 @@ fn decode_one(
     origin: usize,
     types: &Types,
     batches: &mut BTreeMap<TypeName, Batch>,
-) -> Result<Option<Extent>, (&'static str, String)> {
+) -> Result<One, (&'static str, String)> {
     let payload =
         record.payload.as_deref().ok_or(("no_value", "the record is empty".to_owned()))?;
     let (id, avro) = wire::unframe(payload).map_err(|e| ("not_framed", e.to_string()))?;
@@ -70,24 +93,25 @@ fn decode_one(
     match types.meaning(id) {
         None => Err(("unknown_schema", format!("schema id {} was not looked up", id.0))),
         Some(Meaning::Refused(class, reason)) => Err((class, reason.clone())),
+        Some(Meaning::Waiting(waiting)) => Ok(One::Waiting(Arc::clone(waiting))),
         Some(Meaning::Entity(entity_type, plan)) => {
             let table = types.table(entity_type).expect("made when the schema was looked up");
             let batch = batches
                 .entry(entity_type.clone())
                 .or_insert_with(|| Batch::new(table.layout.clone()));
             plan.decode(avro, origin, batch).map_err(|e| ("invalid_record", e.to_string()))?;
-            Ok(None)
+            Ok(One::Change)
         }
         Some(Meaning::Extent(writer)) => {
             let extent = Extent::decode(writer, avro).map_err(contract)?;
-            check_extent(&extent).map(|()| Some(extent))
+            check_extent(&extent).map(|()| One::Extent(extent))
         }
         Some(Meaning::Delete(writer)) => {
             let delete = Delete::decode(writer, avro).map_err(contract)?;
             let (object, version) = delete.validate().map_err(contract)?;
             check_version(version)?;
             let Some(table) = types.table(&object.entity_type) else {
-                return Ok(Some(only(
+                return Ok(One::Extent(only(
                     &object.entity_type,
                     (&object.source, &object.native_id),
                     version,
@@ -97,7 +121,7 @@ fn decode_one(
                 .entry(object.entity_type)
                 .or_insert_with(|| Batch::new(table.layout.clone()))
                 .delete((object.source, object.native_id), version, origin);
-            Ok(None)
+            Ok(One::Change)
         }
     }
 }

@@ -1,5 +1,12 @@
 //! What can stop a batch, and what to do about it.
 
+/// Classes of SQLSTATE by which PostgreSQL refuses values: data exceptions, integrity constraints,
+/// check options of views, and limits such as that of an index row.
+const REFUSALS: [&str; 4] = ["22", "23", "44", "54"];
+
+/// What a trigger raises.
+const RAISE_EXCEPTION: &str = "P0001";
+
 /// Why a batch was not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum PersistError {
@@ -42,13 +49,33 @@ pub enum PersistError {
     /// A lane's task has died.
     #[error("a lane has died: {0}; this is a mistake of the program")]
     Lane(tokio::task::JoinError),
+    /// Positions can't be told or moved.
+    #[error(transparent)]
+    Positions(#[from] positions::PositionError),
     /// The settings are not complete or not right.
     #[error(transparent)]
     Settings(#[from] chassis::Mistakes),
 }
 
+impl PersistError {
+    /// What PostgreSQL has against a value, if that is what failed: other records can be applied.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return None };
+        let code = error.code()?;
+        let is_refusal =
+            REFUSALS.iter().any(|class| code.starts_with(class)) || code == RAISE_EXCEPTION;
+        is_refusal.then(|| format!("{} (SQLSTATE {code})", error.message()))
+    }
+}
+
 impl chassis::ExitKind for PersistError {
     fn is_final(&self) -> bool {
-        matches!(self, Self::Settings(_) | Self::OtherRegistry(_))
+        match self {
+            Self::Settings(_) | Self::OtherRegistry(_) => true,
+            Self::Kafka(problem) => problem.is_final(),
+            Self::Positions(error) => error.is_final(),
+            _ => false,
+        }
     }
 }

@@ -1,26 +1,34 @@
 //! Folds inventory records into PostgreSQL: knows records and tables, and no provider's name.
 
+mod apply;
 mod dead_letters;
 mod decode;
 mod error;
+mod isolate;
+mod lag;
 mod lane;
-mod live;
+mod licence;
 mod metrics;
 mod parameter;
+mod partitions;
+mod progress;
 mod purge;
 mod run;
+mod seen;
 mod settings;
 mod step;
 mod sweep;
 mod transaction;
 mod types;
 mod upserts;
+mod waiting;
 
-pub use decode::{Rejected, Step, Work, decode};
+pub use decode::{Decoded, Rejected, Step, Work, decode};
 pub use error::PersistError;
+pub use licence::Licence;
 pub use metrics::Metrics;
 pub use purge::purge;
-pub use run::run;
+pub use run::{COMPONENTS, run};
 pub use settings::{DEFAULTS, Settings};
 pub use step::apply;
 pub use types::Types;

@@ -3,6 +3,7 @@
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
@@ -30,6 +31,15 @@ pub struct ClassLabel {
     pub class: &'static str,
 }
 
+/// Which partition of which of the inventory's topics.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LagLabel {
+    /// The topic's full name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+}
+
 /// The persister's metrics.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -49,6 +59,10 @@ pub struct Metrics {
     pub batch_duration: Family<LaneLabel, Histogram>,
     /// Seconds from a record's version to the commit of its row.
     pub record_age: Family<LaneLabel, Histogram>,
+    /// Records on Kafka that are not applied yet, of the partitions of this member.
+    pub lag: Family<LagLabel, Gauge>,
+    /// Types whose records wait because their table is not ready.
+    pub waiting_types: Gauge,
 }
 
 impl Metrics {
@@ -64,6 +78,8 @@ impl Metrics {
             busy: Family::default(),
             batch_duration: Family::new_with_constructor(histogram),
             record_age: Family::new_with_constructor(histogram),
+            lag: Family::default(),
+            waiting_types: Gauge::default(),
         };
         let m = &metrics;
         let persister = registry.sub_registry_with_prefix("tributary_persister");
@@ -77,9 +93,13 @@ impl Metrics {
         persister.register("busy_seconds", "Seconds spent on batches", m.busy.clone());
         let help = "Seconds from a batch's fetch to its commit";
         persister.register("batch_duration_seconds", help, m.batch_duration.clone());
+        let help = "Types whose records wait because their table is not ready";
+        persister.register("waiting_types", help, m.waiting_types.clone());
         let of_all = registry.sub_registry_with_prefix("tributary");
         let help = "Seconds from a record's version to the commit of its row";
         of_all.register("record_age_seconds", help, m.record_age.clone());
+        let help = "Records on Kafka that are not applied yet, of the partitions of this member";
+        of_all.register("lag_records", help, m.lag.clone());
         metrics
     }
 }

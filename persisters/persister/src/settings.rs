@@ -1,6 +1,7 @@
 //! What a persister must be told.
 
 use chassis::{AdminSettings, Fields, LogSettings, Mistakes};
+use positions::Access;
 use schemas::database::DatabaseSettings;
 use std::path::Path;
 use std::time::Duration;
@@ -46,6 +47,13 @@ impl Settings {
         let settings = Self::read(&mut root);
         root.finish()?;
         Ok(settings.expect("whatever is missing has been told as a mistake"))
+    }
+
+    /// Where positions and logs are.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        let (kafka, database) = (self.kafka.clone(), self.database.clone());
+        Access { kafka, database, group: self.group.clone() }
     }
 
     fn read(root: &mut Fields) -> Option<Self> {

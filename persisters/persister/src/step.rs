@@ -2,6 +2,7 @@
 
 use crate::decode::Work;
 use crate::error::PersistError;
+use crate::licence::Licence;
 use crate::sweep::{remember, sweep};
 use crate::transaction::{Lock, covers, lock};
 use crate::types::Table;
@@ -20,10 +21,10 @@ pub async fn apply(
     connection: &mut PgConnection,
     work: &Work,
     tables: &HashMap<TypeName, Table>,
-    licensed: bool,
+    licence: &Licence,
 ) -> Result<Counts, PersistError> {
     match work {
-        Work::Changes(batches) => changes(connection, batches, tables, licensed).await,
+        Work::Changes(batches) => changes(connection, batches, tables, licence).await,
         Work::Extent(it) => extent(connection, it).await,
     }
 }
@@ -33,7 +34,7 @@ async fn changes(
     connection: &mut PgConnection,
     batches: &BTreeMap<TypeName, Batch>,
     tables: &HashMap<TypeName, Table>,
-    licensed: bool,
+    licence: &Licence,
 ) -> Result<Counts, PersistError> {
     let mut total = Counts::default();
     lock(connection, Lock::Shared, &types_of(batches)).await?;
@@ -41,17 +42,17 @@ async fn changes(
         let table = tables.get(entity_type).expect("decode has asked for it");
         let sources = batch.records().iter().map(|r| r.source.as_str()).collect();
         let covers = covers(connection, &[entity_type.as_str(), ""], &sources).await?;
-        let statements = &table.statements;
+        let (statements, licensed) = (&table.statements, licence.holds_for(entity_type));
         let apply = Apply { batch, statements, covers: &covers, licensed };
         let counts = apply.run(connection, &table.sets).await?;
-        total.applied += counts.applied;
-        total.unchanged += counts.unchanged;
-        total.rows_changed += counts.rows_changed;
+        total += counts;
     }
     Ok(total)
 }
 
-fn types_of<'a>(batches: &'a BTreeMap<TypeName, Batch>) -> BTreeSet<(&'a str, &'a str)> {
+/// What upserts and deletes lock: sources and types.
+#[must_use]
+pub(crate) fn types_of<'a>(batches: &'a BTreeMap<TypeName, Batch>) -> BTreeSet<(&'a str, &'a str)> {
     let of_batch = |(name, batch): (&'a TypeName, &'a Batch)| {
         batch.records().iter().map(move |record| (record.source.as_str(), name.as_str()))
     };

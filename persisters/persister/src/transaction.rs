@@ -2,6 +2,7 @@
 
 use crate::error::PersistError;
 use crate::upserts::Covers;
+use positions::{Owner, Stamp, hash};
 use records::extents::Extents;
 use records::{Offset, Partition, Version};
 use sqlx::PgConnection;
@@ -22,15 +23,10 @@ pub struct Advance {
     pub expected: Offset,
     /// Where it is after this transaction.
     pub next: Offset,
-}
-
-/// Who moves positions, and of what.
-#[derive(Debug, Clone)]
-pub struct Owner {
-    /// The topic.
-    pub topic: String,
-    /// This process, unique per start.
-    pub member: String,
+    /// The record before that.
+    pub last: Stamp,
+    /// The first record that is skipped because its type waits.
+    pub skipped: Option<Offset>,
 }
 
 /// How a transaction locks the types that it touches.
@@ -53,8 +49,11 @@ pub async fn advance(
 ) -> Result<(), PersistError> {
     let partitions: Vec<i32> = advances.iter().map(|a| a.partition.0).collect();
     let done = sqlx::query(
-        "UPDATE tributary.position AS p SET next_offset = i.next, updated_at = now() \
-         FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS i(partition, expected, next) \
+        "UPDATE tributary.position AS p SET next_offset = i.next, updated_at = now(), \
+         last_timestamp_ms = i.timestamp_ms, last_key_hash = i.key_hash, \
+         skipped_from = least(p.skipped_from, i.skipped) \
+         FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], \
+         $8::bigint[]) AS i(partition, expected, next, timestamp_ms, key_hash, skipped) \
          WHERE p.topic = $1 AND p.owner = $2 AND p.partition = i.partition \
          AND p.next_offset = i.expected",
     )
@@ -63,37 +62,12 @@ pub async fn advance(
     .bind(partitions)
     .bind(advances.iter().map(|a| a.expected.0).collect::<Vec<_>>())
     .bind(advances.iter().map(|a| a.next.0).collect::<Vec<_>>())
+    .bind(advances.iter().map(|a| a.last.timestamp_ms).collect::<Vec<_>>())
+    .bind(advances.iter().map(|a| a.last.key_hash).collect::<Vec<_>>())
+    .bind(advances.iter().map(|a| a.skipped.map(|offset| offset.0)).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     if done.rows_affected() == advances.len() as u64 { Ok(()) } else { Err(PersistError::Fenced) }
-}
-
-/// Makes this member the owner of partitions and says where each begins; `None`: nothing of it was
-/// ever applied.
-///
-/// # Errors
-/// [`PersistError::Database`].
-pub async fn take_over(
-    connection: &mut PgConnection,
-    owner: &Owner,
-    partitions: &[Partition],
-) -> Result<Vec<(Partition, Option<Offset>)>, PersistError> {
-    let numbers: Vec<i32> = partitions.iter().map(|p| p.0).collect();
-    let rows: Vec<(i32, i64)> = sqlx::query_as(
-        "INSERT INTO tributary.position AS p (topic, partition, next_offset, owner) \
-         SELECT $1, i, 0, $2 FROM unnest($3::int[]) AS i \
-         ON CONFLICT (topic, partition) DO UPDATE SET owner = excluded.owner, updated_at = now() \
-         RETURNING partition, next_offset",
-    )
-    .bind(&owner.topic)
-    .bind(&owner.member)
-    .bind(numbers)
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(partition, next)| (Partition(partition), (next > 0).then_some(Offset(next))))
-        .collect())
 }
 
 /// Locks types of sources until the end of the transaction, always in the same order. The empty
@@ -172,8 +146,6 @@ pub async fn covers(
 #[must_use]
 pub fn slot(source: &str, kind: &str) -> i32 {
     let bytes = source.bytes().chain([0]).chain(kind.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = hash(bytes);
     i32::from((hash ^ (hash >> 32)).to_le_bytes()[0])
 }

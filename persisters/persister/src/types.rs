@@ -3,6 +3,7 @@
 use crate::decode::Work;
 use crate::error::PersistError;
 use crate::upserts::Sets;
+use crate::waiting::Waiting;
 use apache_avro::Schema;
 use plan::{Layout, Plan, Statements};
 use records::contract::{ContractRecord, Delete, Extent};
@@ -22,6 +23,8 @@ pub enum Meaning {
     Delete(Arc<Schema>),
     /// Extents, under their writer's schema.
     Extent(Arc<Schema>),
+    /// Entities of a type whose table is not ready.
+    Waiting(Arc<Waiting>),
     /// Nothing that can be applied: class and reason.
     Refused(&'static str, String),
 }
@@ -130,8 +133,8 @@ impl Types {
                     tracing::info!(entity_type = %entity.name(), "table changed: {change}");
                 }
             }
-            Err(error) if error.is_final() => {
-                return Ok(Meaning::Refused("table", error.to_string()));
+            Err(error) if error.lets_wait() => {
+                return Ok(Meaning::Waiting(Arc::new(Waiting::new(entity.name(), id, &error))));
             }
             Err(error) => return Err(error.into()),
         }

@@ -31,6 +31,14 @@ pub struct Counts {
     pub rows_changed: u64,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.applied += other.applied;
+        self.unchanged += other.unchanged;
+        self.rows_changed += other.rows_changed;
+    }
+}
+
 /// A batch and what is needed to apply it.
 #[derive(Debug)]
 pub struct Apply<'a> {

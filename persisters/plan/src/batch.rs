@@ -50,7 +50,7 @@ pub struct Record {
 }
 
 /// Decoded records of one type and the cells that they brought.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batch {
     pub(crate) layout: Arc<Layout>,
     pub(crate) columns: Vec<Column>,
@@ -84,6 +84,13 @@ impl Batch {
     #[must_use]
     pub fn records(&self) -> &[Record] {
         &self.records
+    }
+
+    /// These records of it alone.
+    #[must_use]
+    pub fn part(&self, records: &[usize]) -> Self {
+        let records = records.iter().map(|number| self.records[*number].clone()).collect();
+        Self { records, ..self.clone() }
     }
 
     /// Appends a delete, which has no cells.

@@ -57,6 +57,14 @@ pub struct Refusal {
     statement: String,
 }
 
+impl Refusal {
+    /// What a person who knows what reads the table can run.
+    #[must_use]
+    pub fn statement(&self) -> &str {
+        &self.statement
+    }
+}
+
 /// The statements that make a table of `existing` attribute columns (name and type; none if there
 /// is no table) one that can hold the entity type, its view included. None if it can already.
 ///

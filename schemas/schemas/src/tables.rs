@@ -9,6 +9,8 @@ const LOCK: i64 = 0x7472_6962_7461_626c;
 
 /// PostgreSQL's code for a right that the account lacks.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
+/// PostgreSQL's code for a lock that was not given in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// Why a table can't hold a type.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,23 @@ impl TableError {
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::Denied(_))
+    }
+
+    /// Whether records of the type can only wait: for a person, or for who holds the table.
+    #[must_use]
+    pub fn lets_wait(&self) -> bool {
+        let Self::Database(_, error) = self else { return self.is_final() };
+        has_code(error, LOCK_NOT_AVAILABLE)
+    }
+
+    /// What a person can do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.statement().to_owned(),
+            Self::Denied(_) => "run `schemas apply` as the owner".to_owned(),
+            Self::Database(..) => "end the long query on the table".to_owned(),
+        }
     }
 
     fn of(entity: &EntityType) -> impl Fn(sqlx::Error) -> Self + Copy {
@@ -133,8 +152,11 @@ pub(crate) async fn begin(connection: &mut PgConnection) -> Result<PgTransaction
 
 /// Whether the account lacks a right.
 pub(crate) fn is_denied(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == INSUFFICIENT_PRIVILEGE)
+    has_code(error, INSUFFICIENT_PRIVILEGE)
+}
+
+fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|found| found == code)
 }
 
 async fn execute(connection: &mut PgConnection, statement: &str) -> Result<(), sqlx::Error> {

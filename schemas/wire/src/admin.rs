@@ -1,5 +1,6 @@
 //! Topics and positions as an administrator sees them.
 
+use crate::events::LogRange;
 use crate::problem::cause;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -134,12 +135,43 @@ impl Admin {
     /// # Errors
     /// [`KafkaProblem::Operation`].
     pub async fn end_offsets(&self, topic: &str) -> Result<Vec<(Partition, Offset)>, KafkaProblem> {
+        let ranges = self.ranges(topic).await?;
+        Ok(ranges.into_iter().map(|(partition, range)| (partition, range.end)).collect())
+    }
+
+    /// What each partition of a topic holds.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Operation`].
+    pub async fn ranges(&self, topic: &str) -> Result<Vec<(Partition, LogRange)>, KafkaProblem> {
         let partitions = self.partitions(topic).await?;
         self.ask(format!("asking for the ends of {topic}"), topic, move |consumer, topic| {
-            partitions
-                .into_iter()
-                .map(|p| Ok((p, Offset(consumer.fetch_watermarks(topic, p.0, ANSWER)?.1))))
-                .collect()
+            let range = |p: Partition| {
+                let (first, end) = consumer.fetch_watermarks(topic, p.0, ANSWER)?;
+                Ok((p, LogRange { first: Offset(first), end: Offset(end) }))
+            };
+            partitions.into_iter().map(range).collect()
+        })
+        .await
+    }
+
+    /// The first record at or after a time (milliseconds since the epoch) of each partition of a
+    /// topic; partitions without one are left out.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Operation`].
+    pub async fn offsets_at(
+        &self,
+        topic: &str,
+        time_ms: i64,
+    ) -> Result<Vec<(Partition, Offset)>, KafkaProblem> {
+        let partitions = self.partitions(topic).await?;
+        self.ask(format!("looking for a time in {topic}"), topic, move |consumer, topic| {
+            let mut list = TopicPartitionList::new();
+            for partition in &partitions {
+                list.add_partition_offset(topic, partition.0, KafkaOffset::Offset(time_ms))?;
+            }
+            Ok(offsets(&consumer.offsets_for_times(list, ANSWER)?))
         })
         .await
     }
@@ -155,17 +187,7 @@ impl Admin {
             for partition in &partitions {
                 list.add_partition(topic, partition.0);
             }
-            let committed = consumer.committed_offsets(list, ANSWER)?;
-            Ok(committed
-                .elements()
-                .iter()
-                .filter_map(|element| match element.offset() {
-                    KafkaOffset::Offset(next) => {
-                        Some((Partition(element.partition()), Offset(next)))
-                    }
-                    _ => None,
-                })
-                .collect())
+            Ok(offsets(&consumer.committed_offsets(list, ANSWER)?))
         })
         .await
     }
@@ -190,4 +212,14 @@ impl Admin {
     fn failed(&self, action: String, source: KafkaError) -> KafkaProblem {
         KafkaProblem::of(action, &self.brokers, source)
     }
+}
+
+/// The partitions that have an offset.
+fn offsets(list: &TopicPartitionList) -> Vec<(Partition, Offset)> {
+    let elements = list.elements();
+    let offsets = elements.iter().filter_map(|element| match element.offset() {
+        KafkaOffset::Offset(next) => Some((Partition(element.partition()), Offset(next))),
+        _ => None,
+    });
+    offsets.collect()
 }

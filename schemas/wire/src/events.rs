@@ -45,6 +45,25 @@ pub struct Incoming {
     pub key: Option<Vec<u8>>,
     /// Its value; `None` is a tombstone.
     pub payload: Option<Vec<u8>>,
+    /// When it was made or appended, in milliseconds since the epoch, as the topic is set.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// What a partition holds: offsets from `first` to before `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRange {
+    /// The oldest record's; what was before it has been deleted.
+    pub first: Offset,
+    /// The one that the next record will get.
+    pub end: Offset,
+}
+
+impl LogRange {
+    /// How many records are left from a position on.
+    #[must_use]
+    pub fn lag(self, next: Offset) -> i64 {
+        (self.end.0 - next.max(self.first).0).max(0)
+    }
 }
 
 /// Where to begin to read a partition.
@@ -78,6 +97,7 @@ impl From<&BorrowedMessage<'_>> for Incoming {
             offset: Offset(message.offset()),
             key: message.key().map(<[u8]>::to_vec),
             payload: message.payload().map(<[u8]>::to_vec),
+            timestamp_ms: message.timestamp().to_millis(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What may be asked of a reader from outside its thread.
 
 use crate::KafkaProblem;
-use crate::events::PartitionStart;
+use crate::events::{LogRange, PartitionStart};
 use crate::place::Place;
 use crate::rebalance::Rebalancing;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -51,23 +51,23 @@ impl ReaderHandle {
         self.command(Command::Commit(self.place.of_topic(topic), next));
     }
 
-    /// The offset that the partition's next record will get, asked of the broker now.
+    /// What the partition holds, asked of the broker now.
     ///
     /// # Errors
     /// [`KafkaProblem::Operation`] if it does not answer.
-    pub async fn high_watermark(&self, partition: Partition) -> Result<Offset, KafkaProblem> {
+    pub async fn range(&self, partition: Partition) -> Result<LogRange, KafkaProblem> {
         let handle = self.clone();
-        tokio::task::spawn_blocking(move || handle.ask_end(partition))
+        tokio::task::spawn_blocking(move || handle.ask_range(partition))
             .await
             .map_err(|_| KafkaProblem::Stopped)?
     }
 
-    fn ask_end(&self, partition: Partition) -> Result<Offset, KafkaProblem> {
+    fn ask_range(&self, partition: Partition) -> Result<LogRange, KafkaProblem> {
         let consumer = self.consumer.upgrade().ok_or(KafkaProblem::Stopped)?;
-        let (_, end) = consumer
+        let (first, end) = consumer
             .fetch_watermarks(&self.place.topic, partition.0, ANSWER)
             .map_err(|source| self.place.failed("asking for the end of", source))?;
-        Ok(Offset(end))
+        Ok(LogRange { first: Offset(first), end: Offset(end) })
     }
 
     fn command(&self, command: Command) {

@@ -10,7 +10,7 @@ use crate::rebalance::{Positions, Rebalancing};
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::{ClientConfig, Offset as KafkaOffset};
+use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use records::Partition;
 use std::sync::{Arc, mpsc as commands};
 use std::thread::JoinHandle;
@@ -189,12 +189,22 @@ impl Worker {
     fn reset(&self, starts: &[(Partition, PartitionStart)]) {
         for (partition, start) in starts {
             let list = self.place().list([(*partition, start.offset())]);
-            let sought = self.consumer.seek_partitions(list, SEEK_MAX);
-            match sought.and_then(|list| list.elements().iter().try_for_each(|e| e.error())) {
+            match self.seek(&list).or_else(|_| self.begin_anew(&list)) {
                 Ok(()) => self.events().tell_assigned(&[(*partition, *start)]),
                 Err(source) => self.tell_failure("seeking in", source),
             }
         }
+    }
+
+    fn seek(&self, list: &TopicPartitionList) -> Result<(), KafkaError> {
+        let sought = self.consumer.seek_partitions(list.clone(), SEEK_MAX)?;
+        sought.elements().iter().try_for_each(|element| element.error())
+    }
+
+    /// The client does not seek in a partition of which it has given up the position.
+    fn begin_anew(&self, list: &TopicPartitionList) -> Result<(), KafkaError> {
+        self.consumer.incremental_unassign(list)?;
+        self.consumer.incremental_assign(list)
     }
 
     fn tell_if_failed(&self, action: &str, done: Result<(), KafkaError>) {

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 /// Who knows where partitions begin; called on the reader thread, inside the rebalance callback.
 pub trait Positions: Send + Sync {
-    /// Becomes the owner and says where to begin. It may block, and must answer.
+    /// Becomes the owner and says where to begin; no partitions: the group has more members than
+    /// partitions. It may block, and must answer.
     fn take_over(&self, partitions: &[Partition]) -> Vec<(Partition, PartitionStart)>;
 
     /// The partitions belong to another member from now on.
@@ -59,8 +60,8 @@ impl Rebalancing {
     ) -> Result<(), KafkaError> {
         let numbers = numbers(partitions);
         let starts = match &self.positions {
-            Some(positions) if !numbers.is_empty() => positions.take_over(&numbers),
-            _ => Vec::new(),
+            Some(positions) => positions.take_over(&numbers),
+            None => Vec::new(),
         };
         for (partition, start) in &starts {
             if let Some(mut element) = partitions.find_partition(&self.place.topic, partition.0) {

@@ -1,5 +1,6 @@
 //! One key of a compacted topic: its newest value, then every later one.
 
+use crate::events::LogRange;
 use crate::place::Place;
 use crate::problem::cause;
 use crate::{KafkaProblem, KafkaSettings};
@@ -68,7 +69,7 @@ impl Table {
 
     fn start(settings: &KafkaSettings, place: &Place, key: Vec<u8>) -> Result<Self, KafkaProblem> {
         let consumer = consumer(settings)?;
-        let Range { first, end } = open(&consumer, place, &key)
+        let LogRange { first, end } = open(&consumer, place, &key)
             .map_err(|failure| place.failed("reading", cause(&consumer, failure)))?;
         let (sender, values) = mpsc::channel(1024);
         let (told, newest) = oneshot::channel();
@@ -76,7 +77,7 @@ impl Table {
         let worker = Worker { consumer, key, sender, stop: stop.clone() };
         let thread = std::thread::Builder::new()
             .name("kafka-table".to_owned())
-            .spawn(move || worker.run(Range { first, end }, told))
+            .spawn(move || worker.run(LogRange { first, end }, told))
             .map_err(|error| KafkaProblem::Thread(error.to_string()))?;
         Ok(Self { values, end, newest: Some(newest), stop, thread: Some(thread) })
     }
@@ -107,7 +108,7 @@ fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer<Quiet>, KafkaProble
 }
 
 /// The end of a partition is no error here, but what the history waits for.
-struct Quiet;
+pub(crate) struct Quiet;
 
 impl ClientContext for Quiet {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -119,20 +120,14 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// What a partition holds: offsets from `first` to before `end`.
-struct Range {
-    first: Offset,
-    end: Offset,
-}
-
 /// Assigns the key's partition, from its beginning.
-fn open(consumer: &BaseConsumer<Quiet>, place: &Place, key: &[u8]) -> Result<Range, KafkaError> {
+fn open(consumer: &BaseConsumer<Quiet>, place: &Place, key: &[u8]) -> Result<LogRange, KafkaError> {
     let metadata = consumer.fetch_metadata(Some(&place.topic), ANSWER)?;
     let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
     let partition = partition_of(key, u32::try_from(count).unwrap_or(u32::MAX));
     let (first, end) = consumer.fetch_watermarks(&place.topic, partition.0, ANSWER)?;
     consumer.assign(&place.list([(partition, KafkaOffset::Beginning)]))?;
-    Ok(Range { first: Offset(first), end: Offset(end) })
+    Ok(LogRange { first: Offset(first), end: Offset(end) })
 }
 
 /// The thread's own state.
@@ -144,7 +139,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(self, history: Range, told: oneshot::Sender<Option<TableValue>>) {
+    fn run(self, history: LogRange, told: oneshot::Sender<Option<TableValue>>) {
         let newest = self.read_history(history);
         // Refused by a table that has been dropped: then the loop below ends at once.
         let _ = told.send(newest);
@@ -157,7 +152,7 @@ impl Worker {
 
     /// Reads to the end; what compaction or a transaction has left out there shows only as the
     /// partition's end.
-    fn read_history(&self, history: Range) -> Option<TableValue> {
+    fn read_history(&self, history: LogRange) -> Option<TableValue> {
         let mut newest = None;
         let mut next = history.first;
         while next < history.end && !self.stop.is_cancelled() {

@@ -1,18 +1,23 @@
 //! What the end-to-end tests have in common: a world with topics, and a source that publishes.
 
+mod bench;
 mod vcenter;
 
+pub use bench::{Bench, WIDGET, admin, persister};
 pub use vcenter::{LONG, Pipeline, SOURCE, apply, provider_manifest};
 
 use harness::{Template, World};
-use records::contract::{ContractRecord, Delete, Extent};
+use records::contract::{ContractRecord, Delete, Directive, Extent};
 use records::topics::{extent_key, object_key};
-use records::{Encoder, EntityType, NativeId, SourceName, Topic, TypeName, Upsert, Value, Version};
+use records::{
+    Encoder, EntityType, NativeId, Offset, SourceName, Topic, TypeName, Upsert, Value, Version,
+};
 use sqlx::{Connection, PgConnection};
 use std::error::Error;
+use std::time::Duration;
 use wire::{
-    Admin, KafkaSettings, Outgoing, Publisher, Registry, RegistrySettings, SchemaId, TopicSpec,
-    frame,
+    Admin, KafkaSettings, Outgoing, Publisher, Registry, RegistrySettings, SchemaId, Table,
+    TopicSpec, frame, peek, unframe,
 };
 
 /// What a test's helper may fail with: the test shows it.
@@ -39,6 +44,7 @@ pub struct Source {
     entity: SchemaId,
     delete: SchemaId,
     extent: SchemaId,
+    registry: Registry,
 }
 
 impl Source {
@@ -67,6 +73,7 @@ impl Source {
             extent: registry.register(Extent::SUBJECT, Extent::json()).await?,
             encoder: Encoder::new(entity),
             name: SourceName::new("test")?,
+            registry,
             kafka,
         })
     }
@@ -139,6 +146,36 @@ impl Source {
         self.send(Topic::InventorySnapshot, key, frame(self.extent, &extent.encode())).await
     }
 
+    /// Tells the source's collector to pause.
+    ///
+    /// # Errors
+    /// What Kafka or the registry said.
+    pub async fn pause(&self) -> Outcome<()> {
+        let id = self.registry.register(Directive::SUBJECT, Directive::json()).await?;
+        let directive = Directive {
+            source: self.name.to_string(),
+            paused: true,
+            bulk_records_per_second: None,
+            listing_wanted_since: None,
+            scope: None,
+            expires_at: Version::now().plus(Duration::from_secs(600)).micros(),
+        };
+        let payload = frame(id, &directive.encode());
+        self.send(Topic::Control, self.name.to_string(), payload).await
+    }
+
+    /// What the source's collector is told.
+    ///
+    /// # Errors
+    /// What Kafka said, or that it is nothing.
+    pub async fn directive(&self) -> Outcome<Directive> {
+        let topic = self.kafka.topic(Topic::Control);
+        let mut table = Table::follow(&self.kafka, &topic, self.name.as_str()).await?;
+        let payload = table.history().await?.and_then(|newest| newest.payload);
+        let payload = payload.ok_or("there is no directive")?;
+        Ok(Directive::decode(Directive::schema(), unframe(&payload)?.1)?)
+    }
+
     /// Sends bytes as they are.
     ///
     /// # Errors
@@ -162,6 +199,25 @@ impl Source {
         let admin = Admin::new(&self.kafka, "tests")?;
         let ends = admin.end_offsets(&self.kafka.topic(topic)).await?;
         Ok(ends.iter().map(|(_, end)| end.0).sum())
+    }
+
+    /// The keys of the records that were rejected, sorted.
+    ///
+    /// # Errors
+    /// What Kafka said.
+    pub async fn dead_letters(&self) -> Outcome<Vec<String>> {
+        let topic = self.kafka.topic(Topic::DeadLetters);
+        let ends = Admin::new(&self.kafka, "tests")?.end_offsets(&topic).await?;
+        let mut keys = Vec::new();
+        for (partition, end) in ends {
+            for offset in (0..end.0).map(Offset) {
+                let found = peek(&self.kafka, &topic, [(partition, offset)].into()).await?;
+                let key = found.into_iter().filter_map(|record| record.key);
+                keys.extend(key.map(|key| String::from_utf8_lossy(&key).into_owned()));
+            }
+        }
+        keys.sort();
+        Ok(keys)
     }
 
     const fn entity_type(&self) -> &TypeName {

@@ -1,65 +1,8 @@
 //! Records of a type that nobody has seen before become rows, exactly as the model says.
 
-use harness::{Program, World, wait_until};
-use pipeline::{MIGRATED, Outcome, Source};
+use pipeline::{Bench, Outcome};
 use records::{Topic, Value, Version};
-use sqlx::{Connection, PgConnection};
 use std::time::Duration;
-
-const LONG: Duration = Duration::from_secs(30);
-
-const WIDGET: &str = r#"{"type":"record","name":"Widget","namespace":"test","fields":[
-    {"name":"source","type":"string"},
-    {"name":"native_id","type":"string"},
-    {"name":"version","type":"long"},
-    {"name":"update_mask","type":["null",{"type":"array","items":"string"}],"default":null},
-    {"name":"name","type":["null","string"],"default":null},
-    {"name":"size","type":["null","long"],"default":null},
-    {"name":"tags","type":["null",{"type":"array","items":"string"}],"default":null},
-    {"name":"labels","type":["null",{"type":"map","values":"string"}],"default":null}]}"#;
-
-struct Bench {
-    _world: World,
-    source: Source,
-    database: PgConnection,
-    persister: Program,
-}
-
-fn persister(world: &World) -> Outcome<Program> {
-    // The tests share a broker, and a slot's name is unique within its group.
-    let group = world.topic_prefix();
-    let arguments = ["run", "--instance", "slot-0", "--group", &group];
-    Ok(world.program("persister", |command| command.args(arguments))?)
-}
-
-impl Bench {
-    async fn start(name: &str) -> Outcome<Self> {
-        let world = World::start(name, &MIGRATED).await?;
-        let source = Source::start(&world, WIDGET).await?;
-        let persister = persister(&world)?;
-        let database = PgConnection::connect(world.database_url()).await?;
-        Ok(Self { _world: world, source, database, persister })
-    }
-
-    /// Waits until the view shows exactly this: id, name, size.
-    async fn shows(&mut self, wanted: &[(&str, Option<&str>, Option<i64>)]) -> Outcome<()> {
-        let wanted = format!("{wanted:?}");
-        wait_until(&format!("rows {wanted}"), LONG, async || {
-            let rows = self.rows().await.map_err(|error| error.to_string())?;
-            if rows == wanted { Ok(()) } else { Err(rows) }
-        })
-        .await?;
-        Ok(())
-    }
-
-    async fn rows(&mut self) -> Result<String, sqlx::Error> {
-        let rows: Vec<(String, Option<String>, Option<i64>)> =
-            sqlx::query_as("SELECT native_id, name, size FROM inventory.widget ORDER BY 1")
-                .fetch_all(&mut self.database)
-                .await?;
-        Ok(format!("{rows:?}"))
-    }
-}
 
 #[tokio::test]
 async fn records_become_rows_and_a_listing_ends_what_it_does_not_list() -> Outcome<()> {

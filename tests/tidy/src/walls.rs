@@ -74,8 +74,15 @@ const WALLS: &[Wall] = &[
         why: "the engine publishes, and does not know who reads",
     },
     Wall {
+        of: "positions",
+        may_use: &["schemas", "wire", "records", "chassis"],
+        in_tests: &["harness"],
+        never: &[],
+        why: "it knows where partitions are, and not what is in a record",
+    },
+    Wall {
         of: "persister",
-        may_use: &["plan", "schemas", "wire", "records", "chassis"],
+        may_use: &["plan", "positions", "schemas", "wire", "records", "chassis"],
         in_tests: &["harness"],
         never: &[],
         why: "it folds records of any provider, so it names none",
@@ -107,8 +114,8 @@ const LIBRARIES: &[Library] = &[
     Library { name: "rdkafka", only: &["wire"], why: "one crate alone speaks Kafka's protocol" },
     Library {
         name: "sqlx",
-        only: &["persister", "schemas", "tests/*"],
-        why: "PostgreSQL is written by the persister and changed by schemas, by nobody else",
+        only: &["persister", "positions", "schemas", "tests/*"],
+        why: "PostgreSQL is written by persisters and changed by schemas, by nobody else",
     },
     Library {
         name: "kube",
@@ -123,7 +130,7 @@ const LIBRARIES: &[Library] = &[
 ];
 
 /// The crates whose sources name no provider, and the names.
-const AGNOSTIC: [&str; 2] = ["plan", "persister"];
+const AGNOSTIC: [&str; 3] = ["plan", "positions", "persister"];
 const PROVIDERS: [&str; 6] = ["vsphere", "vcenter", "vmware", "kubernetes", "openstack", "ec2"];
 
 /// Every dependency that goes through a wall.

@@ -110,7 +110,7 @@ impl Kinds {
             }
         };
         let (partition, offset) = (records::Partition(0), records::Offset(0));
-        Incoming { partition, offset, key: None, payload: Some(payload) }
+        Incoming { partition, offset, key: None, payload: Some(payload), timestamp_ms: None }
     }
 
     fn upsert(

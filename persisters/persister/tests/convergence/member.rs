@@ -5,7 +5,7 @@ use crate::kinds::Kinds;
 use crate::replay::Done;
 use chassis::ExitKind;
 use harness::World;
-use persister::{PersistError, Types, Work, apply, decode, purge};
+use persister::{Decoded, Licence, PersistError, Types, Work, apply, decode, purge};
 use records::Version;
 use sqlx::{Connection, PgConnection};
 use std::cell::{Cell, RefCell};
@@ -88,8 +88,8 @@ impl Member {
                 return (0, Err(error));
             }
         }
-        let (steps, rejected) = decode(fetched, &self.types);
-        assert_eq!(rejected, []);
+        let Decoded { steps, rejected, waiting } = decode(fetched, &self.types);
+        assert_eq!((rejected, waiting), (vec![], vec![]));
         let mut done = 0;
         for step in steps.iter().filter(|step| step.end > 0) {
             let records = &records[done..step.end.max(done)];
@@ -109,10 +109,10 @@ impl Member {
         records: &[Record],
         work: &Work,
     ) -> Result<(), PersistError> {
-        let tables = self.types.tables_of(work);
+        let (tables, licence) = (self.types.tables_of(work), Licence::for_all(self.licensed));
         let mut transaction = self.connection.begin().await?;
         race.begin();
-        let applied = apply(&mut transaction, work, &tables, self.licensed).await;
+        let applied = apply(&mut transaction, work, &tables, &licence).await;
         if applied.is_ok() {
             linger(&mut transaction, hold).await;
             race.log.borrow_mut().push(match (work, records) {

@@ -1,0 +1,237 @@
+//! Applies what a lane has fetched, in transactions that carry the positions.
+
+use crate::decode::{Decoded, Rejected, Step, Work, decode};
+use crate::error::PersistError;
+use crate::isolate::isolate;
+use crate::lane::Running;
+use crate::licence::Licence;
+use crate::metrics::{ClassLabel, Lane as LaneName, LaneLabel};
+use crate::seen::{remember, sources};
+use crate::step;
+use crate::transaction::{Advance, advance};
+use crate::upserts::Counts;
+use crate::waiting::{Skipped, Waiting, park};
+use chassis::Backoff;
+use positions::{Owner, Stamp};
+use records::{Partition, Version};
+use sqlx::{Connection, PgConnection};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::Incoming;
+
+/// What a transaction does before its records.
+struct Moves {
+    advances: Vec<Advance>,
+    skipped: Skipped,
+}
+
+impl Moves {
+    /// The types that wait come first: whoever takes one off the list locks it before positions.
+    async fn run(&self, connection: &mut PgConnection, owner: &Owner) -> Result<(), PersistError> {
+        park(connection, &self.skipped).await?;
+        advance(connection, owner, &self.advances).await
+    }
+}
+
+impl Running<'_> {
+    /// Applies fetched records, again and again until it succeeds or the positions turn out to be
+    /// elsewhere.
+    pub(crate) async fn persist(&mut self, fetched: Vec<Incoming>) -> Result<(), PersistError> {
+        let started = Instant::now();
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+        loop {
+            match self.apply(&fetched).await {
+                Ok(()) => break,
+                Err(error) if chassis::ExitKind::is_final(&error) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(lane = ?self.lane.name, "{}", chassis::exit::chain(&error));
+                    self.connection = None;
+                    self.lane.types.forget();
+                    tokio::time::sleep(backoff.next_delay()).await;
+                    if self.read_again(partitions(&fetched)).await {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        let label = LaneLabel { lane: self.lane.name };
+        let seconds = started.elapsed().as_secs_f64();
+        self.lane.metrics.busy.get_or_create(&label).inc_by(seconds);
+        self.lane.metrics.batch_duration.get_or_create(&label).observe(seconds);
+        Ok(())
+    }
+
+    async fn apply(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {
+        self.look_up_schemas(fetched).await?;
+        let Decoded { steps, rejected, waiting } = decode(fetched, &self.lane.types);
+        self.bury(fetched, &rejected).await?;
+        let licence = self.licence(fetched, &waiting).await?;
+        let mut done = 0;
+        for step in &steps {
+            if step.end > done {
+                let moves = self.moves(&fetched[done..step.end], (&waiting, done));
+                self.apply_step(fetched, step, (&moves, &licence)).await?;
+                done = step.end;
+            }
+        }
+        let sources = self.seen.due(sources(&steps));
+        remember(self.connect().await?, &sources).await
+    }
+
+    async fn look_up_schemas(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {
+        self.connect().await?;
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let ids: HashSet<_> = fetched
+            .iter()
+            .filter_map(|record| wire::unframe(record.payload.as_deref()?).ok())
+            .map(|(id, _)| id)
+            .collect();
+        for id in ids {
+            self.lane.types.look_up(connection, id).await?;
+        }
+        Ok(())
+    }
+
+    async fn bury(
+        &mut self,
+        fetched: &[Incoming],
+        rejected: &[Rejected],
+    ) -> Result<(), PersistError> {
+        for reject in rejected {
+            let record = &fetched[reject.origin];
+            tracing::warn!(
+                topic = self.lane.owner.topic,
+                partition = record.partition.0,
+                offset = record.offset.0,
+                class = reject.class,
+                "dead letter: {}",
+                reject.message
+            );
+            let label = ClassLabel { class: reject.class };
+            self.lane.metrics.dead_letters.get_or_create(&label).inc();
+        }
+        self.lane.dead_letters.send(&self.lane.owner.topic, fetched, rejected).await
+    }
+
+    /// The licence: the live lane is caught up with what was there after the last record of this
+    /// batch was fetched.
+    async fn licence(
+        &mut self,
+        fetched: &[Incoming],
+        waiting: &[(usize, Arc<Waiting>)],
+    ) -> Result<Licence, PersistError> {
+        if self.lane.name == LaneName::Live {
+            return Ok(Licence::default());
+        }
+        let live = self.lane.live.clone();
+        let licence = Licence::of(self.connect().await?, &live, partitions(fetched)).await?;
+        Ok(licence.without(waiting.iter().map(|(_, waiting)| &waiting.entity_type)))
+    }
+
+    async fn apply_step(
+        &mut self,
+        fetched: &[Incoming],
+        step: &Step,
+        (moves, licence): (&Moves, &Licence),
+    ) -> Result<(), PersistError> {
+        let counts = match self.try_step(moves, step, licence).await {
+            Err(error) if error.refusal().is_some() => {
+                self.isolate_step(moves, step, fetched).await?
+            }
+            other => other?,
+        };
+        self.committed(&moves.advances, counts, step);
+        Ok(())
+    }
+
+    async fn try_step(
+        &mut self,
+        moves: &Moves,
+        step: &Step,
+        licence: &Licence,
+    ) -> Result<Counts, PersistError> {
+        let tables = self.lane.types.tables_of(&step.work);
+        let owner = self.lane.owner.clone();
+        let mut transaction = self.connect().await?.begin().await?;
+        moves.run(&mut transaction, &owner).await?;
+        let counts = step::apply(&mut transaction, &step.work, &tables, licence).await?;
+        transaction.commit().await?;
+        Ok(counts)
+    }
+
+    /// The same without the records that PostgreSQL refuses, which are dead letters before the
+    /// transaction ends.
+    async fn isolate_step(
+        &mut self,
+        moves: &Moves,
+        step: &Step,
+        fetched: &[Incoming],
+    ) -> Result<Counts, PersistError> {
+        let tables = self.lane.types.tables_of(&step.work);
+        self.connect().await?;
+        let mut connection = self.connection.take().expect("connected just above");
+        let mut transaction = connection.begin().await?;
+        moves.run(&mut transaction, &self.lane.owner).await?;
+        let isolated = isolate(&mut transaction, step, &tables).await?;
+        self.bury(fetched, &isolated.refused).await?;
+        transaction.commit().await?;
+        self.connection = Some(connection);
+        Ok(isolated.counts)
+    }
+
+    /// How the positions move with these records, of which the first has the number `start`.
+    fn moves(
+        &self,
+        records: &[Incoming],
+        (waiting, start): (&[(usize, Arc<Waiting>)], usize),
+    ) -> Moves {
+        let waiting = waiting.iter().filter_map(|(origin, waiting)| {
+            Some((records.get(origin.checked_sub(start)?)?, waiting))
+        });
+        let mut skipped = Skipped::new();
+        let mut skipped_from = BTreeMap::new();
+        for (record, waiting) in waiting {
+            skipped.insert(waiting.entity_type.clone(), Arc::clone(waiting));
+            skipped_from.entry(record.partition).or_insert(record.offset);
+        }
+        let last: BTreeMap<Partition, &Incoming> =
+            records.iter().map(|record| (record.partition, record)).collect();
+        let advance = |(partition, record): (Partition, &Incoming)| {
+            Some(Advance {
+                partition,
+                expected: *self.expected.get(&partition)?,
+                next: record.offset.next(),
+                last: Stamp::of(record),
+                skipped: skipped_from.get(&partition).copied(),
+            })
+        };
+        let advances = last.into_iter().filter_map(advance).collect();
+        Moves { advances, skipped }
+    }
+
+    fn committed(&mut self, advances: &[Advance], counts: Counts, step: &Step) {
+        let label = LaneLabel { lane: self.lane.name };
+        let metrics = &self.lane.metrics;
+        metrics.records_applied.get_or_create(&label).inc_by(counts.applied);
+        metrics.records_unchanged.get_or_create(&label).inc_by(counts.unchanged);
+        metrics.rows_changed.get_or_create(&label).inc_by(counts.rows_changed);
+        let now = Version::now();
+        if let Work::Changes(batches) = &step.work {
+            let ages = metrics.record_age.get_or_create(&label);
+            let records = batches.values().flat_map(plan::Batch::records);
+            records
+                .map(|r| r.version.age_seconds(now))
+                .filter(|a| *a >= 0.0)
+                .for_each(|a| ages.observe(a));
+        }
+        self.expected.extend(advances.iter().map(|a| (a.partition, a.next)));
+        self.lane.progress.applied(advances.iter().map(|a| (a.partition, a.next)));
+        let next = advances.iter().map(|a| (a.partition, a.next)).collect();
+        self.lane.group.commit(&self.lane.owner.topic, next);
+    }
+}
+
+fn partitions(fetched: &[Incoming]) -> HashSet<Partition> {
+    fetched.iter().map(|record| record.partition).collect()
+}

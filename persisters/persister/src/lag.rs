@@ -1,0 +1,64 @@
+//! The gauges of what is left to apply, also when nothing flows.
+
+use crate::error::PersistError;
+use crate::metrics::{LagLabel, Metrics};
+use crate::progress::Progress;
+use records::{Offset, Partition};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often the ends of partitions are asked for.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
+
+/// Measures the lanes until `stop`. A partition that is another member's loses its series.
+///
+/// # Errors
+/// None: the next measure heals what has failed.
+pub async fn measure(
+    lanes: [Progress; 2],
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> Result<(), PersistError> {
+    let mut every = tokio::time::interval(MEASURE_EVERY);
+    let mut shown = HashSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = every.tick() => {}
+        }
+        let owned: HashSet<LagLabel> = lanes.iter().flat_map(labels).collect();
+        for label in shown.difference(&owned) {
+            metrics.lag.remove(label);
+        }
+        shown = owned;
+        for lane in &lanes {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                measured = set(lane, &metrics) => if let Err(error) = measured {
+                    tracing::warn!("lag is not measured: {}", chassis::exit::chain(&error));
+                },
+            }
+        }
+    }
+}
+
+fn labels(lane: &Progress) -> Vec<LagLabel> {
+    lane.positions().into_keys().map(|partition| label(lane, partition)).collect()
+}
+
+fn label(lane: &Progress, partition: Partition) -> LagLabel {
+    LagLabel { topic: lane.topic().to_owned(), partition: partition.0 }
+}
+
+async fn set(lane: &Progress, metrics: &Metrics) -> Result<(), PersistError> {
+    for partition in lane.positions().into_keys() {
+        let range = lane.range(partition).await?;
+        // Asked after the end, so that what is applied meanwhile does not count.
+        let positions: HashMap<Partition, Offset> = lane.positions();
+        if let Some(next) = positions.get(&partition) {
+            metrics.lag.get_or_create(&label(lane, partition)).set(range.lag(*next));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Which partitions are a lane's own, and where they are: as `tributary.position` says.
+
+use crate::error::PersistError;
+use crate::lane::Running;
+use crate::metrics::Lane as LaneName;
+use crate::waiting::release;
+use chassis::Backoff;
+use records::{Offset, Partition};
+use sqlx::PgConnection;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+use wire::PartitionStart;
+
+/// How often types that wait are tried again; each try may be a refusal in PostgreSQL's log.
+const RELEASE_EVERY: Duration = Duration::from_secs(5);
+
+impl Running<'_> {
+    /// Takes up a partition where the table says that it is. If the reader begins elsewhere, the
+    /// position was moved meanwhile, and it is sent there.
+    pub(crate) async fn assigned(&mut self, partition: Partition, start: PartitionStart) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let position = loop {
+            match self.positions([partition].into()).await {
+                Ok(positions) => break positions.get(&partition).copied(),
+                Err(error) => {
+                    tracing::warn!("{}", chassis::exit::chain(&error));
+                    self.connection = None;
+                    tokio::time::sleep(backoff.next_delay()).await;
+                }
+            }
+        };
+        let Some(next) = position else { return };
+        if PartitionStart::from_next(next) == start {
+            self.expected.insert(partition, next);
+            self.stale.remove(&partition);
+            self.lane.progress.applied([(partition, next)]);
+        } else {
+            self.seek([(partition, next)].into());
+        }
+    }
+
+    /// The partition is another member's.
+    pub(crate) fn released(&mut self, partition: Partition) {
+        self.expected.remove(&partition);
+        self.stale.remove(&partition);
+        self.lane.progress.released(partition);
+    }
+
+    /// Compares the positions with the table's: a person may have moved them, or another member
+    /// may own them.
+    ///
+    /// # Errors
+    /// What a person must mend.
+    pub(crate) async fn look(&mut self) -> Result<(), PersistError> {
+        match self.look_at_tables().await {
+            Ok(positions) => self.compare(&positions),
+            Err(error) => {
+                tracing::warn!(lane = ?self.lane.name, "{}", chassis::exit::chain(&error));
+                self.connection = None;
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at_tables(&mut self) -> Result<HashMap<Partition, Offset>, PersistError> {
+        if self.lane.name == LaneName::Live
+            && self.released_at.is_none_or(|at| at.elapsed() >= RELEASE_EVERY)
+        {
+            let (ready, waiting) = release(self.connect().await?).await?;
+            self.released_at = Some(Instant::now());
+            self.lane.metrics.waiting_types.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            if ready > 0 {
+                self.lane.types.forget();
+            }
+        }
+        self.positions(self.expected.keys().copied().collect()).await
+    }
+
+    fn compare(&mut self, positions: &HashMap<Partition, Offset>) {
+        let mut moved = HashMap::new();
+        for (partition, expected) in self.expected.clone() {
+            let is_stuck = self.stuck.contains(&partition) && self.stale.contains(&partition);
+            match positions.get(&partition) {
+                None => self.released(partition),
+                Some(next) if *next != expected || is_stuck => drop(moved.insert(partition, *next)),
+                Some(_) => {}
+            }
+        }
+        if !moved.is_empty() {
+            tracing::info!(
+                topic = self.lane.owner.topic,
+                partitions = moved.len(),
+                "positions were moved; reading again from there"
+            );
+            self.lane.types.forget();
+            self.seek(moved);
+        }
+        self.stuck.clone_from(&self.stale);
+    }
+
+    /// The reader was sent to offsets that are not there: all partitions are settled and read again
+    /// from their positions, because Kafka does not say of which one it is.
+    pub(crate) async fn lost(&mut self) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            match self.settle().await {
+                Ok(positions) => return self.seek(positions),
+                Err(error) => {
+                    tracing::warn!("{}", chassis::exit::chain(&error));
+                    self.connection = None;
+                    tokio::time::sleep(backoff.next_delay()).await;
+                }
+            }
+        }
+    }
+
+    async fn settle(&mut self) -> Result<HashMap<Partition, Offset>, PersistError> {
+        let (keeper, owner) = (self.lane.keeper.clone(), self.lane.owner.clone());
+        let partitions: Vec<Partition> = self.expected.keys().copied().collect();
+        let settled = keeper.settle(self.connect().await?, &owner, &partitions).await?;
+        Ok(settled.into_iter().collect())
+    }
+
+    /// Goes back to the positions that the table has, if it can be asked: the records in hand are
+    /// then fetched again from there.
+    pub(crate) async fn read_again(&mut self, partitions: HashSet<Partition>) -> bool {
+        let Ok(positions) = self.positions(partitions.clone()).await else { return false };
+        for partition in partitions {
+            if !positions.contains_key(&partition) {
+                self.released(partition);
+            }
+        }
+        self.seek(positions);
+        true
+    }
+
+    /// Sends the reader there; what comes before the partition is assigned anew is stale.
+    fn seek(&mut self, positions: HashMap<Partition, Offset>) {
+        for (partition, next) in &positions {
+            self.expected.insert(*partition, *next);
+            self.stale.insert(*partition);
+            self.lane.progress.applied([(*partition, *next)]);
+        }
+        let start = |(partition, next)| (partition, PartitionStart::from_next(next));
+        self.lane.reader.reset(positions.into_iter().map(start).collect());
+    }
+
+    /// The positions of those of these partitions that are ours.
+    async fn positions(
+        &mut self,
+        partitions: HashSet<Partition>,
+    ) -> Result<HashMap<Partition, Offset>, PersistError> {
+        let owner = self.lane.owner.clone();
+        let partitions: Vec<i32> = partitions.into_iter().map(|partition| partition.0).collect();
+        let rows: Vec<(i32, i64)> = sqlx::query_as(
+            "SELECT partition, next_offset FROM tributary.position \
+             WHERE topic = $1 AND owner = $2 AND partition = ANY ($3)",
+        )
+        .bind(&owner.topic)
+        .bind(&owner.member)
+        .bind(partitions)
+        .fetch_all(self.connect().await?)
+        .await?;
+        Ok(rows.into_iter().map(|(partition, next)| (Partition(partition), Offset(next))).collect())
+    }
+
+    pub(crate) async fn connect(&mut self) -> Result<&mut PgConnection, PersistError> {
+        if self.connection.is_none() {
+            let connected = self.open().await;
+            let state = connected.as_ref().map(drop).map_err(ToString::to_string);
+            self.lane.health.ready("database", state);
+            self.connection = Some(connected?);
+        }
+        Ok(self.connection.as_mut().expect("set just above"))
+    }
+
+    async fn open(&self) -> Result<PgConnection, PersistError> {
+        let mut connection = schemas::database::connect_one(&self.lane.database).await?;
+        sqlx::query("SET synchronous_commit = off").execute(&mut connection).await?;
+        Ok(connection)
+    }
+}

@@ -1,0 +1,84 @@
+//! How far a lane is: kept by the lane, asked by the other one and by the gauges.
+
+use crate::error::PersistError;
+use records::{Offset, Partition};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use tokio::sync::watch;
+use wire::{LogRange, ReaderHandle};
+
+/// How long a snapshot batch waits for the live lane before it writes versions instead.
+const WAIT_MAX: Duration = Duration::from_millis(200);
+
+/// A lane's partitions and their committed positions; clones share them.
+#[derive(Clone)]
+pub struct Progress {
+    topic: String,
+    next: watch::Sender<HashMap<Partition, Offset>>,
+    reader: ReaderHandle,
+}
+
+impl Progress {
+    /// No partition yet; `reader` is the topic's.
+    #[must_use]
+    pub fn new(topic: String, reader: ReaderHandle) -> Self {
+        Self { topic, next: watch::Sender::new(HashMap::new()), reader }
+    }
+
+    /// The lane's topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The lane has committed up to these offsets of partitions that are its own.
+    pub fn applied(&self, next: impl IntoIterator<Item = (Partition, Offset)>) {
+        self.next.send_modify(|known| known.extend(next));
+    }
+
+    /// The partition is another member's.
+    pub fn released(&self, partition: Partition) {
+        self.next.send_if_modified(|known| known.remove(&partition).is_some());
+    }
+
+    /// The lane's partitions and their positions.
+    #[must_use]
+    pub fn positions(&self) -> HashMap<Partition, Offset> {
+        self.next.borrow().clone()
+    }
+
+    /// What a partition holds at the time of the call.
+    ///
+    /// # Errors
+    /// If the broker can't be asked.
+    pub async fn range(&self, partition: Partition) -> Result<LogRange, PersistError> {
+        Ok(self.reader.range(partition).await?)
+    }
+
+    /// Where these partitions end at the time of the call.
+    ///
+    /// # Errors
+    /// If the broker can't be asked.
+    pub async fn ends(
+        &self,
+        partitions: HashSet<Partition>,
+    ) -> Result<Vec<(Partition, Offset)>, PersistError> {
+        let mut ends = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            ends.push((partition, self.range(partition).await?.end));
+        }
+        Ok(ends)
+    }
+
+    /// Whether everything before these offsets has been committed, waiting a little for it.
+    pub async fn reaches(&self, ends: &[(Partition, Offset)]) -> bool {
+        let reached = |applied: &HashMap<Partition, Offset>| {
+            ends.iter().all(|(partition, end)| {
+                end.0 == 0 || applied.get(partition).is_some_and(|next| next >= end)
+            })
+        };
+        let mut applied = self.next.subscribe();
+        let waited = tokio::time::timeout(WAIT_MAX, applied.wait_for(reached)).await;
+        matches!(waited, Ok(Ok(_)))
+    }
+}

@@ -1,0 +1,120 @@
+//! Types whose tables are not ready wait alone: their records are skipped, and read again later.
+//!
+//! What is skipped is remembered in the transaction that skips it: the type in `tributary.waiting`,
+//! the partition's first skipped offset in `tributary.position`. When a type is ready, whoever
+//! finds it moves all positions back to what was skipped; their owners notice that as they notice
+//! any moved position.
+
+use crate::error::PersistError;
+use records::{EntityType, TypeName};
+use schemas::tables::{TableError, ensure};
+use sqlx::{Connection, PgConnection};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wire::SchemaId;
+
+/// A type that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The type.
+    pub entity_type: TypeName,
+    schema: SchemaId,
+    reason: String,
+    hint: String,
+}
+
+impl Waiting {
+    /// A type that waits because of an error that [lets it wait](TableError::lets_wait).
+    #[must_use]
+    pub fn new(entity_type: &TypeName, schema: SchemaId, error: &TableError) -> Self {
+        let (reason, hint) = (error.to_string(), error.hint());
+        tracing::warn!(%entity_type, hint, "records of a type wait for its table: {reason}");
+        Self { entity_type: entity_type.clone(), schema, reason, hint }
+    }
+}
+
+/// Types of which records are skipped by a transaction, each once.
+pub type Skipped = BTreeMap<TypeName, Arc<Waiting>>;
+
+/// Remembers that these types wait, until the end of the transaction at least: a type that was
+/// ready meanwhile is not taken off the list before the skipped offsets can be seen.
+///
+/// # Errors
+/// [`PersistError::Database`].
+pub async fn park(connection: &mut PgConnection, skipped: &Skipped) -> Result<(), PersistError> {
+    let texts = |text: fn(&Waiting) -> &String| -> Vec<&str> {
+        skipped.values().map(|waiting| text(waiting).as_str()).collect()
+    };
+    let types: Vec<&str> = skipped.keys().map(TypeName::as_str).collect();
+    let mut locked = 0;
+    while locked < skipped.len() {
+        sqlx::query(
+            "INSERT INTO tributary.waiting (type, reason, hint, schema_id) \
+             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) \
+             ON CONFLICT (type) DO NOTHING",
+        )
+        .bind(&types)
+        .bind(texts(|waiting| &waiting.reason))
+        .bind(texts(|waiting| &waiting.hint))
+        .bind(skipped.values().map(|waiting| waiting.schema.0).collect::<Vec<_>>())
+        .execute(&mut *connection)
+        .await?;
+        locked = sqlx::query("SELECT FROM tributary.waiting WHERE type = ANY ($1) FOR KEY SHARE")
+            .bind(&types)
+            .fetch_all(&mut *connection)
+            .await?
+            .len();
+    }
+    Ok(())
+}
+
+/// Takes types off the list whose tables are ready now, or can be made so; gives how many were
+/// taken off and how many wait on.
+///
+/// # Errors
+/// [`PersistError`] that a later try may heal.
+pub async fn release(connection: &mut PgConnection) -> Result<(usize, usize), PersistError> {
+    let waiting: Vec<(String, Option<String>)> = sqlx::query_as(
+        "SELECT w.type, s.json FROM tributary.waiting AS w \
+         LEFT JOIN tributary.schema AS s ON s.id = w.schema_id ORDER BY 1",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut ready = 0;
+    for (entity_type, json) in &waiting {
+        if is_ready(connection, json.as_deref()).await? {
+            read_again(connection, entity_type).await?;
+            tracing::info!(entity_type, "the table is ready; reading again what was skipped");
+            ready += 1;
+        }
+    }
+    Ok((ready, waiting.len() - ready))
+}
+
+/// A type without a schema that can be read is ready to be looked at anew.
+async fn is_ready(connection: &mut PgConnection, json: Option<&str>) -> Result<bool, PersistError> {
+    let Some(entity) = json.and_then(|json| EntityType::parse(json).ok()) else { return Ok(true) };
+    match ensure(connection, &entity).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.lets_wait() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The type first: who skips records of it right now has locked it, and is waited for; after that
+/// its skipped offsets can be seen.
+async fn read_again(connection: &mut PgConnection, entity_type: &str) -> Result<(), PersistError> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query("DELETE FROM tributary.waiting WHERE type = $1")
+        .bind(entity_type)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query(
+        "UPDATE tributary.position SET next_offset = least(next_offset, skipped_from), \
+         skipped_from = NULL, last_timestamp_ms = NULL, last_key_hash = NULL, updated_at = now() \
+         WHERE skipped_from IS NOT NULL",
+    )
+    .execute(&mut *transaction)
+    .await?;
+    Ok(transaction.commit().await?)
+}

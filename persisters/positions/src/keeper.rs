@@ -1,0 +1,146 @@
+//! Compares positions with the logs that are there, and starts anew where they are of others.
+
+use crate::gap::{self, Gap};
+use crate::judge::{Found, Kept, judge};
+use crate::owner::{Owner, Stamp};
+use crate::{PositionError, Refresh};
+use records::{Offset, Partition};
+use sqlx::{Connection, PgConnection};
+use std::collections::HashMap;
+use wire::{Admin, LogRange, peek};
+
+/// Knows positions and logs.
+#[derive(Clone)]
+pub struct Keeper {
+    /// Asks Kafka.
+    pub admin: Admin,
+    /// Asks the sources.
+    pub refresh: Refresh,
+}
+
+type Row = (i32, i64, Option<String>, Option<i64>, Option<i64>);
+
+impl Keeper {
+    /// The positions of an owner's partitions, after those that are of another log, or of a part
+    /// that was deleted, have been set to the log's beginning, with a gap in `tributary.gap` and
+    /// all sources asked for a refresh.
+    ///
+    /// # Errors
+    /// Kafka's, PostgreSQL's or the registry's; nothing has been changed then.
+    pub async fn settle(
+        &self,
+        connection: &mut PgConnection,
+        owner: &Owner,
+        partitions: &[Partition],
+    ) -> Result<Vec<(Partition, Offset)>, PositionError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let kept = kept(connection, owner, partitions).await?;
+        let cluster_id = self.admin.cluster_id().await?;
+        let gaps = self.gaps(&owner.topic, &kept, &cluster_id).await?;
+        if !gaps.is_empty() {
+            for gap in &gaps {
+                tracing::warn!(
+                    topic = owner.topic,
+                    partition = gap.partition.0,
+                    position = gap.from.0,
+                    "{}; reading from the beginning",
+                    gap.reason
+                );
+            }
+            self.refresh.ask(&sources(connection).await?).await?;
+        }
+        let mut transaction = connection.begin().await?;
+        gap::record(&mut transaction, &owner.topic, &gaps).await?;
+        start_anew(&mut transaction, owner, (&cluster_id, &gaps)).await?;
+        transaction.commit().await?;
+        let lost = |partition| gaps.iter().any(|gap| gap.partition == partition);
+        let position = |(partition, kept): (Partition, Kept)| {
+            (partition, if lost(partition) { Offset(0) } else { kept.next })
+        };
+        Ok(kept.into_iter().map(position).collect())
+    }
+
+    async fn gaps(
+        &self,
+        topic: &str,
+        kept: &HashMap<Partition, Kept>,
+        cluster_id: &str,
+    ) -> Result<Vec<Gap>, PositionError> {
+        let ranges: HashMap<Partition, LogRange> =
+            self.admin.ranges(topic).await?.into_iter().collect();
+        let before = |(partition, kept): (&Partition, &Kept)| {
+            let (range, before) = (ranges.get(partition)?, Offset(kept.next.0 - 1));
+            let is_there = before >= range.first && before < range.end && kept.last.is_some();
+            is_there.then_some((*partition, before))
+        };
+        let wanted = kept.iter().filter_map(before).collect();
+        let peeked = peek(&self.refresh.kafka, topic, wanted).await?;
+        let last: HashMap<Partition, Stamp> =
+            peeked.iter().map(|record| (record.partition, Stamp::of(record))).collect();
+        let gap = |(partition, kept): (&Partition, &Kept)| {
+            let range = *ranges.get(partition)?;
+            let found = Found { cluster_id, range, last: last.get(partition).copied() };
+            let reason = judge(kept, found)?;
+            let to = (kept.next < range.first).then_some(range.first);
+            Some(Gap { partition: *partition, from: kept.next, to, reason })
+        };
+        Ok(kept.iter().filter_map(gap).collect())
+    }
+}
+
+async fn kept(
+    connection: &mut PgConnection,
+    owner: &Owner,
+    partitions: &[Partition],
+) -> Result<HashMap<Partition, Kept>, PositionError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT partition, next_offset, cluster_id, last_timestamp_ms, last_key_hash \
+         FROM tributary.position WHERE topic = $1 AND owner = $2 AND partition = ANY ($3)",
+    )
+    .bind(&owner.topic)
+    .bind(&owner.member)
+    .bind(partitions.iter().map(|partition| partition.0).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    let kept = |(partition, next, cluster_id, timestamp, hash): Row| {
+        let last = timestamp.zip(hash);
+        let last = last.map(|(timestamp_ms, key_hash)| Stamp { timestamp_ms, key_hash });
+        (Partition(partition), Kept { next: Offset(next), cluster_id, last })
+    };
+    Ok(rows.into_iter().map(kept).collect())
+}
+
+async fn sources(connection: &mut PgConnection) -> Result<Vec<String>, PositionError> {
+    let sources = sqlx::query_scalar("SELECT source::text FROM tributary.source ORDER BY 1");
+    Ok(sources.fetch_all(connection).await?)
+}
+
+/// Also says of all positions of the owner to which cluster they belong.
+async fn start_anew(
+    connection: &mut PgConnection,
+    owner: &Owner,
+    (cluster_id, gaps): (&str, &[Gap]),
+) -> Result<(), PositionError> {
+    sqlx::query(
+        "UPDATE tributary.position SET next_offset = 0, last_timestamp_ms = NULL, \
+         last_key_hash = NULL, skipped_from = NULL, updated_at = now() \
+         WHERE topic = $1 AND owner = $2 AND partition = ANY ($3)",
+    )
+    .bind(&owner.topic)
+    .bind(&owner.member)
+    .bind(gaps.iter().map(|gap| gap.partition.0).collect::<Vec<_>>())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE tributary.position SET cluster_id = $3 \
+         WHERE topic = $1 AND owner = $2 AND cluster_id IS DISTINCT FROM $3",
+    )
+    .bind(&owner.topic)
+    .bind(&owner.member)
+    .bind(cluster_id)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

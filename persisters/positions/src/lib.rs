@@ -1,0 +1,36 @@
+//! Positions in Kafka's topics are PostgreSQL's: who owns them, which log they belong to, and how a
+//! person sees and moves them.
+
+mod error;
+mod gap;
+mod judge;
+mod keeper;
+mod owner;
+mod ownership;
+mod refresh;
+pub mod rewind;
+pub mod show;
+
+pub use error::PositionError;
+pub use keeper::Keeper;
+pub use owner::{Owner, Stamp, hash};
+pub use ownership::Ownership;
+pub use refresh::Refresh;
+
+use records::Topic;
+use schemas::database::DatabaseSettings;
+use wire::KafkaSettings;
+
+/// The topics whose positions are in PostgreSQL.
+const TOPICS: [Topic; 2] = [Topic::InventoryLive, Topic::InventorySnapshot];
+
+/// Where positions and logs are.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Kafka.
+    pub kafka: KafkaSettings,
+    /// PostgreSQL.
+    pub database: DatabaseSettings,
+    /// The group whose committed offsets are shown beside the positions.
+    pub group: String,
+}

@@ -1,0 +1,120 @@
+//! Who owns what: partitions of both lanes come and go together.
+
+use crate::owner::take_over;
+use crate::{Keeper, Owner, PositionError};
+use chassis::{Backoff, Health};
+use records::{Offset, Partition};
+use schemas::database::{DatabaseSettings, connect_one};
+use sqlx::PgConnection;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use wire::{PartitionStart, Positions, ReaderHandle};
+
+/// Takes partitions of both lanes over, inside the rebalance callback of the live one.
+pub struct Ownership {
+    /// Where the questions are asked: the callback is on a thread of its own.
+    pub runtime: Handle,
+    /// Where connections come from.
+    pub database: DatabaseSettings,
+    /// Whose positions of the live lane.
+    pub live: Owner,
+    /// Whose positions of the snapshot lane.
+    pub snapshot: Owner,
+    /// Commands to the snapshot lane's reader.
+    pub snapshot_reader: ReaderHandle,
+    /// Knows which log a position belongs to.
+    pub keeper: Keeper,
+    /// Who hears that the group was joined.
+    pub health: Health,
+    /// Ends the tries.
+    pub stop: CancellationToken,
+}
+
+type Next = Vec<(Partition, Offset)>;
+
+impl Ownership {
+    async fn both(&self, partitions: &[Partition]) -> Result<(Next, Next), PositionError> {
+        let mut connection = connect_one(&self.database).await?;
+        let live = self.one(&mut connection, &self.live, partitions).await?;
+        let snapshot = self.one(&mut connection, &self.snapshot, partitions).await?;
+        Ok((live, snapshot))
+    }
+
+    async fn one(
+        &self,
+        connection: &mut PgConnection,
+        owner: &Owner,
+        partitions: &[Partition],
+    ) -> Result<Next, PositionError> {
+        take_over(connection, owner, partitions).await?;
+        let next = self.keeper.settle(connection, owner, partitions).await?;
+        self.compare_with_group(&owner.topic, &next).await?;
+        Ok(next)
+    }
+
+    /// What the group has committed is only a courtesy: who has moved it must hear that.
+    async fn compare_with_group(&self, topic: &str, next: &Next) -> Result<(), PositionError> {
+        let committed = self.keeper.admin.committed(topic).await?;
+        let other = differing(next, &committed);
+        if let Some((partition, committed, next)) = other.first() {
+            tracing::warn!(
+                topic,
+                partitions = other.len(),
+                "the group's committed offsets differ from PostgreSQL's positions (partition \
+                 {partition}: {committed}, not {next}); PostgreSQL's hold, and resetting a \
+                 group's offsets has no effect: use `persister positions rewind`"
+            );
+        }
+        Ok(())
+    }
+
+    async fn patiently(&self, partitions: &[Partition]) -> Option<(Next, Next)> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            let both = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                both = self.both(partitions) => both,
+            };
+            match both {
+                Ok(next) => return Some(next),
+                Err(error) => tracing::warn!("{}", chassis::exit::chain(&error)),
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(backoff.next_delay()) => {}
+            }
+        }
+    }
+}
+
+impl Positions for Ownership {
+    fn take_over(&self, partitions: &[Partition]) -> Vec<(Partition, PartitionStart)> {
+        let Some((live, snapshot)) = self.runtime.block_on(self.patiently(partitions)) else {
+            return Vec::new();
+        };
+        tracing::info!(partitions = partitions.len(), "partitions assigned");
+        self.health.ready("group", Ok(()));
+        self.snapshot_reader.assign(starts(snapshot));
+        starts(live)
+    }
+
+    fn released(&self, partitions: &[Partition]) {
+        tracing::info!(partitions = partitions.len(), "partitions revoked");
+        self.snapshot_reader.unassign(partitions.to_vec());
+    }
+}
+
+fn starts(next: Next) -> Vec<(Partition, PartitionStart)> {
+    next.into_iter().map(|(partition, next)| (partition, PartitionStart::from_next(next))).collect()
+}
+
+/// Partitions of which the group has committed something else than the position: both of them.
+fn differing(next: &Next, committed: &[(Partition, Offset)]) -> Vec<(Partition, Offset, Offset)> {
+    let position = |partition| next.iter().find(|(p, _)| *p == partition);
+    let differing = committed.iter().filter_map(|(partition, committed)| {
+        let next = position(*partition)?.1;
+        (*committed != next).then_some((*partition, *committed, next))
+    });
+    differing.collect()
+}

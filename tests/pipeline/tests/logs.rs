@@ -1,0 +1,76 @@
+//! A position belongs to one log: on another one everything is read, and the sources list anew.
+
+use harness::wait_until;
+use pipeline::{Bench, LONG, Outcome};
+use records::{Topic, Version};
+
+const GAPS: &str = "SELECT count(*) FROM tributary.gap";
+const APPLIED: &str = "SELECT sum(next_offset)::bigint FROM tributary.position";
+
+/// Rows `a`, `b` and `c` from both lanes, and a paused source.
+async fn idle(name: &str) -> Outcome<Bench> {
+    let mut bench = Bench::start(name).await?;
+    for (topic, id) in [(Topic::InventoryLive, "a"), (Topic::InventorySnapshot, "b")] {
+        bench.source.whole(topic, (id, Version::now()), &[]).await?;
+    }
+    bench.source.whole(Topic::InventoryLive, ("c", Version::now()), &[]).await?;
+    bench.answers(APPLIED, Some(3)).await?;
+    bench.answers("SELECT count(*) FROM tributary.source", Some(1)).await?;
+    bench.source.pause().await?;
+    Ok(bench)
+}
+
+async fn is_asked_to_list(bench: &Bench, since: Version) -> Outcome<()> {
+    wait_until("a wanted listing", LONG, async || {
+        let directive = bench.source.directive().await.map_err(|error| error.to_string())?;
+        let wanted = directive.listing_wanted_since.is_some_and(|at| at >= since.micros());
+        if wanted && directive.paused { Ok(()) } else { Err(format!("{directive:?}")) }
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_log_is_read_from_its_beginning() -> Outcome<()> {
+    let mut bench = idle("log").await?;
+    bench.answers("SELECT count(cluster_id) FROM tributary.position", Some(8)).await?;
+    bench.answers("SELECT count(last_key_hash) FROM tributary.position", Some(3)).await?;
+    let mut gaps = 0;
+    for (change, reason, lost) in [
+        ("cluster_id = 'another'", "another Kafka cluster", 8),
+        ("last_key_hash = last_key_hash + 1", "the record before the position", 3),
+        ("next_offset = 1000 + next_offset", "ends before the position", 8),
+    ] {
+        let since = Version::now();
+        bench.persister.kill();
+        bench.sql("DELETE FROM inventory_all.widget").await?;
+        bench.sql(&format!("UPDATE tributary.position SET {change}")).await?;
+        bench.persister.restart()?;
+        bench.shows(&[("a", None, None), ("b", None, None), ("c", None, None)]).await?;
+        bench.answers(APPLIED, Some(3)).await?;
+        gaps += lost;
+        bench.answers(GAPS, Some(gaps)).await?;
+        let of_reason = format!("{GAPS} WHERE reason LIKE '%{reason}%'");
+        bench.answers(&of_reason, Some(lost)).await?;
+        is_asked_to_list(&bench, since).await?;
+    }
+    // The same log again: nothing is lost.
+    bench.persister.kill();
+    bench.persister.restart()?;
+    bench.source.whole(Topic::InventoryLive, ("d", Version::now()), &[]).await?;
+    bench.answers(APPLIED, Some(4)).await?;
+    bench.answers(GAPS, Some(gaps)).await
+}
+
+#[tokio::test]
+async fn a_position_that_is_lost_on_the_way_does_not_end_the_persister() -> Outcome<()> {
+    let mut bench = idle("lost").await?;
+    let (since, first) = (Version::now(), bench.persister.id());
+    bench.sql("DELETE FROM inventory_all.widget").await?;
+    bench.sql("UPDATE tributary.position SET next_offset = 1000 WHERE next_offset > 0").await?;
+    bench.shows(&[("a", None, None), ("b", None, None), ("c", None, None)]).await?;
+    bench.answers(APPLIED, Some(3)).await?;
+    bench.answers(GAPS, Some(3)).await?;
+    assert_eq!(bench.persister.id(), first);
+    is_asked_to_list(&bench, since).await
+}

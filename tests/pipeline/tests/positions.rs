@@ -1,0 +1,95 @@
+//! Positions are PostgreSQL's: people see them, move them, and a running persister follows.
+
+use harness::wait_until;
+use pipeline::{Bench, LONG, Outcome};
+use records::{Topic, Version};
+
+/// Rows `a` and `b`, and nothing left to apply.
+async fn idle(name: &str) -> Outcome<Bench> {
+    let mut bench = Bench::start(name).await?;
+    for id in ["a", "b"] {
+        bench.source.whole(Topic::InventoryLive, (id, Version::now()), &[]).await?;
+    }
+    bench.shows(&[("a", None, None), ("b", None, None)]).await?;
+    Ok(bench)
+}
+
+/// Waits until the group has committed all that was applied.
+async fn show_committed(bench: &Bench) -> Outcome<String> {
+    let shown = wait_until("two committed records", LONG, async || {
+        let show = ["positions", "show", "--output", "json"];
+        let (_, text) = bench.command(&show).await.map_err(|error| error.to_string())?;
+        let committed = text.lines().filter(|line| line.contains("committed_offset"));
+        let numbers = committed
+            .filter_map(|line| line.split(": ").nth(1)?.trim_end_matches(',').parse::<i64>().ok());
+        if numbers.sum::<i64>() == 2 { Ok(text.clone()) } else { Err(text) }
+    })
+    .await?;
+    Ok(shown)
+}
+
+#[tokio::test]
+async fn an_idle_persister_follows_a_rewind() -> Outcome<()> {
+    let mut bench = idle("rewind").await?;
+    show_committed(&bench).await?;
+    let (code, text) = bench.command(&["positions", "show"]).await?;
+    assert_eq!((code, text.lines().count()), (Some(0), 9), "{text}");
+    // Only reading the records again can bring them back.
+    bench.sql("DELETE FROM inventory_all.widget").await?;
+    let rewind = ["positions", "rewind", "--topic", "inventory.live", "--to-beginning"];
+    let (code, text) = bench.command(&rewind).await?;
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(text.matches("-> 0 (the beginning)").count(), 4, "{text}");
+    bench.shows(&[("a", None, None), ("b", None, None)]).await?;
+    bench.answers("SELECT sum(next_offset)::bigint FROM tributary.position", Some(2)).await?;
+    bench.answers("SELECT count(*) FROM tributary.gap", Some(0)).await
+}
+
+#[tokio::test]
+async fn a_rewind_under_load_fences_the_transaction() -> Outcome<()> {
+    let mut bench = idle("fenced").await?;
+    bench.sql("DELETE FROM inventory_all.widget").await?;
+    let rewind = ["positions", "rewind", "--topic", "inventory.live", "--to-time", "2020-01-01Z"];
+    let (code, text) = bench.command(&rewind).await?;
+    assert_eq!(code, Some(0), "{text}");
+    for id in ["c", "d"] {
+        bench.source.whole(Topic::InventoryLive, (id, Version::now()), &[]).await?;
+    }
+    bench.shows(&[("a", None, None), ("b", None, None), ("c", None, None), ("d", None, None)]).await
+}
+
+#[tokio::test]
+async fn what_is_no_place_is_refused_and_what_is_skipped_is_a_gap() -> Outcome<()> {
+    let mut bench = idle("places").await?;
+    let (code, text) = bench
+        .command(&["positions", "rewind", "--topic", "inventory.live", "--to-offset", "77"])
+        .await?;
+    assert_eq!(code, Some(64), "{text}");
+    assert!(text.contains("so 77 is no place in it"), "{text}");
+    let topic = ["positions", "rewind", "--topic", "metrics", "--to-beginning"];
+    let (code, text) = bench.command(&topic).await?;
+    assert_eq!(code, Some(64), "{text}");
+    let time = ["positions", "rewind", "--topic", "inventory.live", "--to-time", "noon-ish"];
+    let (code, text) = bench.command(&time).await?;
+    assert_eq!(code, Some(64), "{text}");
+
+    show_committed(&bench).await?;
+    bench.persister.kill();
+    // On a partition of which the group has committed something.
+    let skipped = [("size", 7_i64.into())];
+    bench.source.whole(Topic::InventoryLive, ("a", Version::now()), &skipped).await?;
+    let tomorrow = ["positions", "rewind", "--topic", "inventory.live", "--to-time", "2090-01-01Z"];
+    let (code, text) = bench.command(&tomorrow).await?;
+    assert_eq!(code, Some(0), "{text}");
+    bench
+        .answers("SELECT sum(to_offset - from_offset)::bigint FROM tributary.gap", Some(1))
+        .await?;
+    bench.persister.restart()?;
+    wait_until("a warning", LONG, async || {
+        let log = bench.persister.output().map_err(|error| error.to_string())?;
+        if log.contains("use `persister positions rewind`") { Ok(()) } else { Err(log) }
+    })
+    .await?;
+    bench.source.whole(Topic::InventoryLive, ("c", Version::now()), &[]).await?;
+    bench.shows(&[("a", None, None), ("b", None, None), ("c", None, None)]).await
+}
