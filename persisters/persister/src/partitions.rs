@@ -14,8 +14,8 @@ use wire::PartitionStart;
 /// How often types that wait are tried again; each try may be a refusal in PostgreSQL's log.
 const RELEASE_EVERY: Duration = Duration::from_secs(5);
 
-/// How often the log is compared with what was read of it: a topic that is made anew under a running
-/// client looks to it as one without news.
+/// How often the log is compared with what was read of it: to a running client a topic that is made
+/// anew looks like one without news.
 const SETTLE_EVERY: Duration = Duration::from_secs(30);
 
 impl Running<'_> {
