@@ -64,6 +64,8 @@ pub(crate) struct Running<'a> {
     pub(crate) stuck: HashSet<Partition>,
     /// When types that wait were last tried again.
     pub(crate) released_at: Option<Instant>,
+    /// When the log was last compared with what was read of it.
+    pub(crate) settled_at: Option<Instant>,
     /// When sources were last heard of.
     pub(crate) seen: Seen,
 }
@@ -87,6 +89,7 @@ impl Lane {
             stale: HashSet::new(),
             stuck: HashSet::new(),
             released_at: None,
+            settled_at: None,
             seen: Seen::default(),
         };
         let mut looks = interval(LOOK_EVERY);

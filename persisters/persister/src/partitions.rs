@@ -14,6 +14,10 @@ use wire::PartitionStart;
 /// How often types that wait are tried again; each try may be a refusal in PostgreSQL's log.
 const RELEASE_EVERY: Duration = Duration::from_secs(5);
 
+/// How often the log is compared with what was read of it: to a running client a topic that is made
+/// anew looks like one without news.
+const SETTLE_EVERY: Duration = Duration::from_secs(30);
+
 impl Running<'_> {
     /// Takes up a partition where the table says that it is. If the reader begins elsewhere, the
     /// position was moved meanwhile, and it is sent there.
@@ -72,6 +76,10 @@ impl Running<'_> {
             if ready > 0 {
                 self.lane.types.forget();
             }
+        }
+        if self.settled_at.is_none_or(|at| at.elapsed() >= SETTLE_EVERY) {
+            self.settled_at = Some(Instant::now());
+            return self.settle().await;
         }
         self.positions(self.expected.keys().copied().collect()).await
     }

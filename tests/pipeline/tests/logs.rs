@@ -3,6 +3,7 @@
 use harness::wait_until;
 use pipeline::{Bench, LONG, Outcome};
 use records::{Topic, Version};
+use std::path::Path;
 
 const GAPS: &str = "SELECT count(*) FROM tributary.gap";
 const APPLIED: &str = "SELECT sum(next_offset)::bigint FROM tributary.position";
@@ -72,5 +73,23 @@ async fn a_position_that_is_lost_on_the_way_does_not_end_the_persister() -> Outc
     bench.answers(APPLIED, Some(3)).await?;
     bench.answers(GAPS, Some(3)).await?;
     assert_eq!(bench.persister.id(), first);
+    is_asked_to_list(&bench, since).await
+}
+
+#[tokio::test]
+async fn a_topic_made_anew_under_a_running_persister_is_read_from_its_beginning() -> Outcome<()> {
+    let mut bench = idle("anew").await?;
+    let (since, first) = (Version::now(), bench.persister.id());
+    let topic = format!("{}inventory.live", bench.world.topic_prefix());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/anew.py");
+    let anew = bench.world.python(&script, |command| command.args([&topic, "4"]))?;
+    assert!(anew.wait(LONG).await?.success(), "{}", anew.output()?);
+    bench.sql("DELETE FROM inventory_all.widget").await?;
+    for id in ["a", "c"] {
+        bench.source.whole(Topic::InventoryLive, (id, Version::now()), &[]).await?;
+    }
+    bench.shows(&[("a", None, None), ("c", None, None)]).await?;
+    bench.answers(APPLIED, Some(3)).await?;
+    assert_eq!(bench.persister.id(), first, "{}", bench.persister.output()?);
     is_asked_to_list(&bench, since).await
 }
