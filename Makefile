@@ -37,7 +37,7 @@ test: setup ## Check format and lints, then run all tests on the real parts
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo build --workspace --bins
-	cargo test --workspace
+	cargo test --workspace --all-targets
 
 clean: ## Stop the stack and delete its data and everything that was built
 	@if [ -x $(stack) ]; then $(stack) reset; fi

@@ -3,8 +3,8 @@
 use crate::error::PersistError;
 use crate::metrics::{LagLabel, Metrics};
 use crate::progress::Progress;
-use records::{Offset, Partition};
-use std::collections::{HashMap, HashSet};
+use records::Partition;
+use std::collections::HashSet;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -52,10 +52,10 @@ fn label(lane: &Progress, partition: Partition) -> LagLabel {
 }
 
 async fn set(lane: &Progress, metrics: &Metrics) -> Result<(), PersistError> {
-    for partition in lane.positions().into_keys() {
-        let range = lane.range(partition).await?;
-        // Asked after the end, so that what is applied meanwhile does not count.
-        let positions: HashMap<Partition, Offset> = lane.positions();
+    let ranges = lane.ranges().await?;
+    // Asked after the ends, so that what is applied meanwhile does not count.
+    let positions = lane.positions();
+    for (partition, range) in ranges {
         if let Some(next) = positions.get(&partition) {
             metrics.lag.get_or_create(&label(lane, partition)).set(range.lag(*next));
         }

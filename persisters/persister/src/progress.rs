@@ -5,7 +5,7 @@ use records::{Offset, Partition};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::sync::watch;
-use wire::{LogRange, ReaderHandle};
+use wire::{Admin, LogRange};
 
 /// How long a snapshot batch waits for the live lane before it writes versions instead.
 const WAIT_MAX: Duration = Duration::from_millis(200);
@@ -15,14 +15,14 @@ const WAIT_MAX: Duration = Duration::from_millis(200);
 pub struct Progress {
     topic: String,
     next: watch::Sender<HashMap<Partition, Offset>>,
-    reader: ReaderHandle,
+    admin: Admin,
 }
 
 impl Progress {
-    /// No partition yet; `reader` is the topic's.
+    /// No partition yet.
     #[must_use]
-    pub fn new(topic: String, reader: ReaderHandle) -> Self {
-        Self { topic, next: watch::Sender::new(HashMap::new()), reader }
+    pub fn new(topic: String, admin: Admin) -> Self {
+        Self { topic, next: watch::Sender::new(HashMap::new()), admin }
     }
 
     /// The lane's topic.
@@ -47,12 +47,13 @@ impl Progress {
         self.next.borrow().clone()
     }
 
-    /// What a partition holds at the time of the call.
+    /// What the lane's partitions hold at the time of the call.
     ///
     /// # Errors
     /// If the broker can't be asked.
-    pub async fn range(&self, partition: Partition) -> Result<LogRange, PersistError> {
-        Ok(self.reader.range(partition).await?)
+    pub async fn ranges(&self) -> Result<Vec<(Partition, LogRange)>, PersistError> {
+        let partitions = self.positions().into_keys().collect();
+        Ok(self.admin.ranges_of(&self.topic, partitions).await?)
     }
 
     /// Where these partitions end at the time of the call.
@@ -63,11 +64,7 @@ impl Progress {
         &self,
         partitions: HashSet<Partition>,
     ) -> Result<Vec<(Partition, Offset)>, PersistError> {
-        let mut ends = Vec::with_capacity(partitions.len());
-        for partition in partitions {
-            ends.push((partition, self.range(partition).await?.end));
-        }
-        Ok(ends)
+        Ok(self.admin.ends(&self.topic, partitions.into_iter().collect()).await?)
     }
 
     /// Whether everything before these offsets has been committed, waiting a little for it.

@@ -59,8 +59,8 @@ pub async fn run(
     let (live_reader, live_events) =
         Reader::of_group(&settings.kafka, &live.topic, &options, ownership)?;
     let letters = DeadLetters::new(&settings.kafka)?;
-    let live_progress = Progress::new(live.topic.clone(), live_reader.handle());
-    let snapshot_progress = Progress::new(snapshot.topic.clone(), snapshot_reader.handle());
+    let live_progress = Progress::new(live.topic.clone(), keeper.admin.clone());
+    let snapshot_progress = Progress::new(snapshot.topic.clone(), keeper.admin.clone());
     let lane = |name, owner, reader: &Reader, events| Lane {
         name,
         progress: match name {

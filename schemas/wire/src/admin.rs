@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use records::{Offset, Partition};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,8 +136,24 @@ impl Admin {
     /// # Errors
     /// [`KafkaProblem::Operation`].
     pub async fn end_offsets(&self, topic: &str) -> Result<Vec<(Partition, Offset)>, KafkaProblem> {
-        let ranges = self.ranges(topic).await?;
-        Ok(ranges.into_iter().map(|(partition, range)| (partition, range.end)).collect())
+        let partitions = self.partitions(topic).await?;
+        self.ends(topic, partitions).await
+    }
+
+    /// Where some partitions of a topic end, by one request for each broker: this client fetches
+    /// nothing, so its questions never wait behind a fetch.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Operation`].
+    pub async fn ends(
+        &self,
+        topic: &str,
+        partitions: Vec<Partition>,
+    ) -> Result<Vec<(Partition, Offset)>, KafkaProblem> {
+        self.ask(format!("asking for the ends of {topic}"), topic, move |consumer, topic| {
+            edges(consumer, topic, &partitions, KafkaOffset::End)
+        })
+        .await
     }
 
     /// What each partition of a topic holds.
@@ -145,12 +162,24 @@ impl Admin {
     /// [`KafkaProblem::Operation`].
     pub async fn ranges(&self, topic: &str) -> Result<Vec<(Partition, LogRange)>, KafkaProblem> {
         let partitions = self.partitions(topic).await?;
-        self.ask(format!("asking for the ends of {topic}"), topic, move |consumer, topic| {
-            let range = |p: Partition| {
-                let (first, end) = consumer.fetch_watermarks(topic, p.0, ANSWER)?;
-                Ok((p, LogRange { first: Offset(first), end: Offset(end) }))
-            };
-            partitions.into_iter().map(range).collect()
+        self.ranges_of(topic, partitions).await
+    }
+
+    /// What some partitions of a topic hold.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Operation`].
+    pub async fn ranges_of(
+        &self,
+        topic: &str,
+        partitions: Vec<Partition>,
+    ) -> Result<Vec<(Partition, LogRange)>, KafkaProblem> {
+        self.ask(format!("asking what {topic} holds"), topic, move |consumer, topic| {
+            let firsts = edges(consumer, topic, &partitions, KafkaOffset::Beginning)?;
+            let ends: HashMap<_, _> =
+                edges(consumer, topic, &partitions, KafkaOffset::End)?.into_iter().collect();
+            let range = |(p, first)| Some((p, LogRange { first, end: *ends.get(&p)? }));
+            Ok(firsts.into_iter().filter_map(range).collect())
         })
         .await
     }
@@ -212,6 +241,21 @@ impl Admin {
     fn failed(&self, action: String, source: KafkaError) -> KafkaProblem {
         KafkaProblem::of(action, &self.brokers, source)
     }
+}
+
+/// Where partitions begin or end: the protocol's `ListOffsets` takes -2 and -1 as times for that,
+/// which are the numbers of [`KafkaOffset::Beginning`] and [`KafkaOffset::End`], too.
+fn edges(
+    consumer: &BaseConsumer,
+    topic: &str,
+    partitions: &[Partition],
+    edge: KafkaOffset,
+) -> Result<Vec<(Partition, Offset)>, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition_offset(topic, partition.0, edge)?;
+    }
+    Ok(offsets(&consumer.offsets_for_times(list, ANSWER)?))
 }
 
 /// The partitions that have an offset.

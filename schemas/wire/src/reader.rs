@@ -94,9 +94,8 @@ impl Reader {
         if subscribes {
             consumer.subscribe(&[&place.topic]).map_err(KafkaProblem::Settings)?;
         }
-        let consumer = Arc::new(consumer);
         let (commands, inbox) = commands::channel();
-        let handle = ReaderHandle { commands, consumer: Arc::downgrade(&consumer), place };
+        let handle = ReaderHandle { commands, place };
         let worker = Worker { consumer, inbox, stop: stop.clone() };
         let thread = std::thread::Builder::new()
             .name("kafka-reader".to_owned())
@@ -118,7 +117,8 @@ impl Drop for Reader {
 
 /// The thread's own state.
 struct Worker {
-    consumer: Arc<BaseConsumer<Rebalancing>>,
+    /// The thread owns it, so that it is closed there: closing blocks.
+    consumer: BaseConsumer<Rebalancing>,
     inbox: commands::Receiver<Command>,
     stop: CancellationToken,
 }
