@@ -21,6 +21,9 @@ pub struct OutcomeLabel {
     pub outcome: &'static str,
 }
 
+/// Everything that can fail.
+const ERROR_KINDS: [&str; 5] = ["provider", "silence", "attribute", "control", "engine"];
+
 /// What failed: `provider`, `silence`, `attribute`, `control` or `engine`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ErrorLabel {
@@ -53,6 +56,10 @@ impl Metrics {
         let help = "Requests to the provider's API, by how they ended";
         own.register("requests", help, metrics.requests.clone());
         own.register("errors", "Failures, by what failed", metrics.errors.clone());
+        for kind in ERROR_KINDS {
+            // Also what has not failed yet has a series: else its first failure would be no change.
+            metrics.errors.get_or_create(&ErrorLabel { kind }).inc_by(0);
+        }
         let help = "Listings that were completed and acknowledged";
         own.register("listings", help, metrics.listings.clone());
         let help = "Types whose last listing is held by the mass-deletion guard";

@@ -1,6 +1,6 @@
 //! What a persister counts. The doc comments are the help texts.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -9,12 +9,22 @@ use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 
 /// The lanes of the inventory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Changes as they happen.
     Live,
     /// Full refreshes.
     Snapshot,
+}
+
+impl EncodeLabelValue for Lane {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let name = match self {
+            Self::Live => "live",
+            Self::Snapshot => "snapshot",
+        };
+        name.encode(encoder)
+    }
 }
 
 /// Which lane.

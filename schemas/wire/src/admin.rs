@@ -2,9 +2,9 @@
 
 use crate::events::LogRange;
 use crate::problem::cause;
+use crate::quiet::Quiet;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
@@ -40,8 +40,8 @@ pub enum TopicOutcome {
 /// Asks and tells Kafka about topics; clones share a connection.
 #[derive(Clone)]
 pub struct Admin {
-    client: Arc<AdminClient<DefaultClientContext>>,
-    consumer: Arc<BaseConsumer>,
+    client: Arc<AdminClient<Quiet>>,
+    consumer: Arc<BaseConsumer<Quiet>>,
     brokers: Arc<str>,
 }
 
@@ -52,9 +52,9 @@ impl Admin {
     /// [`KafkaProblem::Settings`].
     pub fn new(settings: &KafkaSettings, group: &str) -> Result<Self, KafkaProblem> {
         let mut config = settings.client();
-        let client = config.create().map_err(KafkaProblem::Settings)?;
+        let client = config.create_with_context(Quiet).map_err(KafkaProblem::Settings)?;
         config.set("group.id", group).set("enable.auto.commit", "false");
-        let consumer = config.create().map_err(KafkaProblem::Settings)?;
+        let consumer = config.create_with_context(Quiet).map_err(KafkaProblem::Settings)?;
         Ok(Self {
             client: Arc::new(client),
             consumer: Arc::new(consumer),
@@ -100,7 +100,7 @@ impl Admin {
     /// # Errors
     /// [`KafkaProblem::Operation`].
     pub async fn brokers(&self) -> Result<usize, KafkaProblem> {
-        let question = |consumer: &BaseConsumer, _: &str| {
+        let question = |consumer: &BaseConsumer<Quiet>, _: &str| {
             Ok(consumer.fetch_metadata(None, ANSWER)?.brokers().len())
         };
         self.ask("asking for the brokers".to_owned(), "", question).await
@@ -226,7 +226,7 @@ impl Admin {
         &self,
         action: String,
         topic: &str,
-        question: impl FnOnce(&BaseConsumer, &str) -> Result<T, KafkaError> + Send + 'static,
+        question: impl FnOnce(&BaseConsumer<Quiet>, &str) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T, KafkaProblem> {
         let consumer = Arc::clone(&self.consumer);
         let topic = topic.to_owned();
@@ -246,11 +246,15 @@ impl Admin {
 /// Where partitions begin or end: the protocol's `ListOffsets` takes -2 and -1 as times for that,
 /// which are the numbers of [`KafkaOffset::Beginning`] and [`KafkaOffset::End`], too.
 fn edges(
-    consumer: &BaseConsumer,
+    consumer: &BaseConsumer<Quiet>,
     topic: &str,
     partitions: &[Partition],
     edge: KafkaOffset,
 ) -> Result<Vec<(Partition, Offset)>, KafkaError> {
+    if partitions.is_empty() {
+        // The client refuses a question about nothing.
+        return Ok(Vec::new());
+    }
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         list.add_partition_offset(topic, partition.0, edge)?;

@@ -1,7 +1,7 @@
 //! Single records by their offsets: whether a log is the one that was read before.
 
 use crate::place::Place;
-use crate::table::Quiet;
+use crate::quiet::Quiet;
 use crate::{Incoming, KafkaProblem, KafkaSettings};
 use rdkafka::Offset as KafkaOffset;
 use rdkafka::consumer::{BaseConsumer, Consumer};

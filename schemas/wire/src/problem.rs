@@ -100,6 +100,9 @@ impl KafkaProblem {
     }
 }
 
+/// A client that reaches no broker has news without an end.
+const NEWS_MAX: usize = 10;
+
 /// Whether a broker does not know the account, or knows another password of it.
 pub(crate) fn is_refusal(error: &KafkaError) -> bool {
     matches!(
@@ -114,6 +117,6 @@ pub(crate) fn cause<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     failure: KafkaError,
 ) -> KafkaError {
-    let known = std::iter::from_fn(|| consumer.poll(NEWS));
+    let known = std::iter::from_fn(|| consumer.poll(NEWS)).take(NEWS_MAX);
     known.filter_map(Result::err).find(is_refusal).unwrap_or(failure)
 }

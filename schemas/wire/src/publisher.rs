@@ -1,6 +1,7 @@
 //! An idempotent producer: records are acknowledged by all replicas, in order, once.
 
 use crate::problem::is_refusal;
+use crate::quiet::note;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -66,7 +67,7 @@ struct Deliveries {
 /// Records of a refused client would wait for their whole time, and then nobody knew why.
 impl ClientContext for Deliveries {
     fn error(&self, source: KafkaError, reason: &str) {
-        tracing::warn!("publishing: {source}: {reason}");
+        note(&source, reason);
         if is_refusal(&source) {
             self.shared.fail(KafkaProblem::of("publishing".to_owned(), &self.brokers, source));
         }

@@ -3,6 +3,7 @@
 use crate::PartitionStart;
 use crate::events::{Event, EventSink};
 use crate::place::Place;
+use crate::quiet::note;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
@@ -28,7 +29,11 @@ pub(crate) struct Rebalancing {
     pub(crate) place: Place,
 }
 
-impl ClientContext for Rebalancing {}
+impl ClientContext for Rebalancing {
+    fn error(&self, error: KafkaError, reason: &str) {
+        note(&error, reason);
+    }
+}
 
 impl ConsumerContext for Rebalancing {
     fn rebalance(

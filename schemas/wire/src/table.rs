@@ -3,11 +3,11 @@
 use crate::events::LogRange;
 use crate::place::Place;
 use crate::problem::cause;
+use crate::quiet::Quiet;
 use crate::{KafkaProblem, KafkaSettings};
-use rdkafka::ClientContext;
 use rdkafka::Offset as KafkaOffset;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use records::Offset;
 use records::topics::partition_of;
@@ -106,19 +106,6 @@ fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer<Quiet>, KafkaProble
         .create_with_context(Quiet)
         .map_err(KafkaProblem::Settings)
 }
-
-/// The end of a partition is no error here, but what the history waits for.
-pub(crate) struct Quiet;
-
-impl ClientContext for Quiet {
-    fn error(&self, error: KafkaError, reason: &str) {
-        if !matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
-            tracing::warn!("Kafka: {error}: {reason}");
-        }
-    }
-}
-
-impl ConsumerContext for Quiet {}
 
 /// Assigns the key's partition, from its beginning.
 fn open(consumer: &BaseConsumer<Quiet>, place: &Place, key: &[u8]) -> Result<LogRange, KafkaError> {
