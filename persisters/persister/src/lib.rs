@@ -9,6 +9,7 @@ mod lag;
 mod lane;
 mod licence;
 mod metrics;
+mod new_keys;
 mod parameter;
 mod partitions;
 mod progress;

@@ -43,7 +43,8 @@ async fn changes(
         let sources = batch.records().iter().map(|r| r.source.as_str()).collect();
         let covers = covers(connection, &[entity_type.as_str(), ""], &sources).await?;
         let (statements, licensed) = (&table.statements, licence.holds_for(entity_type));
-        let apply = Apply { batch, statements, covers: &covers, licensed };
+        let new_keys = &table.new_keys;
+        let apply = Apply { batch, statements, covers: &covers, licensed, new_keys };
         let counts = apply.run(connection, &table.sets).await?;
         total += counts;
     }

@@ -2,6 +2,7 @@
 
 use crate::decode::Work;
 use crate::error::PersistError;
+use crate::new_keys::NewKeys;
 use crate::upserts::Sets;
 use crate::waiting::Waiting;
 use apache_avro::Schema;
@@ -38,6 +39,8 @@ pub struct Table {
     pub statements: Arc<Statements>,
     /// The attribute sets that its rows' bases may refer to.
     pub sets: Arc<Sets>,
+    /// What is expected of the next batch.
+    pub new_keys: Arc<NewKeys>,
 }
 
 /// The types that this process has met.
@@ -189,7 +192,7 @@ async fn load(connection: &mut PgConnection, entity: &EntityType) -> Result<Tabl
         }
     }
     let statements = Arc::new(Statements::of(&layout));
-    Ok(Table { layout, statements, sets: Arc::new(sets) })
+    Ok(Table { layout, statements, sets: Arc::new(sets), new_keys: Arc::default() })
 }
 
 fn column_type(sql: &str) -> Option<ColumnType> {

@@ -1,6 +1,7 @@
 //! Applies a batch of one type: read the registers, fold, write what changed.
 
 use crate::error::PersistError;
+use crate::new_keys::{NewKeys, copy};
 use crate::parameter::Parameter;
 use plan::{Array, Batch, Cell, Group, Statements, Stored, Write, Writes, fold};
 use records::Version;
@@ -50,6 +51,8 @@ pub struct Apply<'a> {
     pub covers: &'a Covers,
     /// Whether a whole record that equals its living row need not be written: the licence.
     pub licensed: bool,
+    /// Whether the table is likely to lack the batch's keys.
+    pub new_keys: &'a NewKeys,
 }
 
 impl Apply<'_> {
@@ -65,10 +68,19 @@ impl Apply<'_> {
     ) -> Result<Counts, PersistError> {
         let mut pending = self.batch.groups();
         let records = self.batch.records().len() as u64;
+        if self.new_keys.are_expected(pending.len()) {
+            let writes = self.fold(&pending, &Known::nothing_of(&pending));
+            let rows_changed = writes.len() as u64;
+            if copy(connection, self.statements, (self.batch, &writes)).await? {
+                let unchanged = records.saturating_sub(rows_changed);
+                return Ok(Counts { applied: records, unchanged, rows_changed });
+            }
+        }
         let mut written_keys = 0;
         for _ in 0..ROUNDS_MAX {
             let known = self.read(connection, &pending, sets).await?;
             let writes = self.fold(&pending, &known);
+            self.new_keys.learn(known.is_nothing_of(&pending));
             let wanted = writes.len() as u64;
             let written = self.write(connection, writes).await?;
             written_keys += written;
@@ -184,6 +196,15 @@ impl Apply<'_> {
 struct Known(HashMap<usize, Option<Stored>>);
 
 impl Known {
+    /// None of the groups has a row.
+    fn nothing_of(groups: &[Group]) -> Self {
+        Self(groups.iter().map(|group| (group.records[0], None)).collect())
+    }
+
+    fn is_nothing_of(&self, groups: &[Group]) -> bool {
+        self.0.len() == groups.len() && self.0.values().all(Option::is_none)
+    }
+
     fn add(&mut self, group: &Group, stored: Option<Stored>) {
         self.0.insert(group.records[0], stored);
     }

@@ -2,6 +2,7 @@
 
 use crate::batch::{Batch, Group};
 use crate::column::{Array, ElementType, TEXT};
+use crate::copy;
 use records::Version;
 use records::model::{AttributeIndex, Row};
 use serde_json::{Map, Value};
@@ -64,8 +65,8 @@ pub fn fold(batch: &Batch, group: &Group, known: Option<&Stored>, cover: Version
 /// Rows to be written, as the arrays of one statement's parameters.
 #[derive(Debug)]
 pub struct Writes<'a> {
-    batch: &'a Batch,
-    rows: &'a [Write],
+    pub(crate) batch: &'a Batch,
+    pub(crate) rows: &'a [Write],
 }
 
 impl<'a> Writes<'a> {
@@ -82,6 +83,12 @@ impl<'a> Writes<'a> {
         arrays.extend(self.registers());
         arrays.extend((0..self.batch.layout.attributes.len()).map(|i| self.attribute(i)));
         arrays
+    }
+
+    /// The rows as the stream of `Statements::copy`; `None` if one of them is not alive.
+    #[must_use]
+    pub fn copy(&self) -> Option<Vec<u8>> {
+        copy::stream(self)
     }
 
     /// The parameters of the update, in the order of `Statements::update`.
@@ -124,7 +131,7 @@ impl<'a> Writes<'a> {
         ]
     }
 
-    fn exceptions(&self, row: &Row<Cell>) -> Option<String> {
+    pub(crate) fn exceptions(&self, row: &Row<Cell>) -> Option<String> {
         let name = |index: &AttributeIndex| self.batch.layout.attributes[*index].0.to_string();
         let by_name: Map<String, Value> =
             row.exceptions.iter().map(|(i, v)| (name(i), v.micros().into())).collect();

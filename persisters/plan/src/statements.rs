@@ -2,6 +2,7 @@
 
 use crate::batch::Layout;
 use crate::column::ElementType;
+use crate::copy::has_binary_form;
 use crate::fold::WORD_BITS;
 use records::ColumnType;
 
@@ -26,6 +27,9 @@ pub struct Statements {
     pub compare: String,
     /// New rows; what exists meanwhile is left alone.
     pub insert: String,
+    /// New rows that are alive, as a binary stream; an existing one fails it. `None` if a column has
+    /// no binary form here.
+    pub copy: Option<String>,
     /// Rows whose `xmin` is still the one that was read.
     pub update: String,
 }
@@ -38,6 +42,7 @@ impl Statements {
             read: read(layout),
             compare: compare(layout),
             insert: insert(layout),
+            copy: copy(layout),
             update: update(layout),
         }
     }
@@ -132,6 +137,15 @@ fn insert(layout: &Layout) -> String {
         values.join(", "),
         unnest(&columns)
     )
+}
+
+fn copy(layout: &Layout) -> Option<String> {
+    if !layout.attributes.iter().all(|(_, column)| has_binary_form(*column)) {
+        return None;
+    }
+    let columns = keys().into_iter().chain(registers()).chain(attributes(layout));
+    let names: Vec<String> = columns.map(|(name, _)| format!("\"{name}\"")).collect();
+    Some(format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table(layout), names.join(", ")))
 }
 
 fn update(layout: &Layout) -> String {

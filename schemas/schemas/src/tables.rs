@@ -123,11 +123,15 @@ pub async fn columns(
     connection: &mut PgConnection,
     entity_type: &TypeName,
 ) -> Result<Option<Vec<(String, String)>>, sqlx::Error> {
-    let exists: bool =
-        sqlx::query_scalar("SELECT to_regclass(format('inventory_all.%I', $1::text)) IS NOT NULL")
-            .bind(entity_type.as_str())
-            .fetch_one(&mut *connection)
-            .await?;
+    // Asked of the catalogue's rows: `to_regclass` alone may answer from a cache that does not know
+    // yet what another session has just made.
+    let exists: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables \
+         WHERE schemaname = 'inventory_all' AND tablename = $1)",
+    )
+    .bind(entity_type.as_str())
+    .fetch_one(&mut *connection)
+    .await?;
     if !exists {
         return Ok(None);
     }

@@ -1,5 +1,6 @@
 //! Records of a type that nobody has seen before become rows, exactly as the model says.
 
+use nix::sys::signal::Signal;
 use pipeline::{Bench, Outcome};
 use records::{Topic, Value, Version};
 use std::time::Duration;
@@ -76,4 +77,34 @@ async fn a_persister_killed_again_and_again_loses_nothing() -> Outcome<()> {
         }
     }
     bench.shows(&wanted).await
+}
+
+/// The second hundred is copied into the table, because the first were all new; the third try meets
+/// keys that exist.
+#[tokio::test]
+async fn many_new_objects_at_once_become_rows_as_single_ones_do() -> Outcome<()> {
+    const QUESTION: &str = "SELECT count(*) FROM inventory.widget \
+        WHERE name = 'n' || native_id AND size = native_id::bigint \
+        AND tags = ARRAY[native_id, 'a,\"b\\', ''] \
+        AND labels = jsonb_build_object('k', native_id) AND first_seen_at <= now()";
+    let mut bench = Bench::start("many").await?;
+    for (range, wanted) in [(0..100, 100), (100..200, 200), (150..250, 250)] {
+        let version = Version::now();
+        let persister = bench.persister.id().ok_or("the persister has ended")?;
+        // So that they arrive together.
+        persister.signal(Signal::SIGSTOP);
+        for number in range {
+            let id = format!("{number}");
+            let attributes = [
+                ("name", format!("n{id}").into()),
+                ("size", Value::Long(number)),
+                ("tags", vec![id.as_str(), "a,\"b\\", ""].into()),
+                ("labels", Value::Map([("k".to_owned(), id.as_str().into())].into())),
+            ];
+            bench.source.whole(Topic::InventorySnapshot, (&id, version), &attributes).await?;
+        }
+        persister.signal(Signal::SIGCONT);
+        bench.answers(QUESTION, Some(wanted)).await?;
+    }
+    Ok(())
 }
