@@ -108,6 +108,14 @@ impl Postgres {
         self.address.url(OWNER, database)
     }
 
+    /// The server's own psql, without arguments.
+    ///
+    /// # Errors
+    /// [`Error::NotSetUp`].
+    pub fn psql() -> Result<Command, Error> {
+        Ok(Command::new(folders::part("postgres")?.join("psql")))
+    }
+
     /// Makes the owner's role, and the database if a name is given, where they do not exist.
     ///
     /// # Errors
@@ -170,7 +178,11 @@ impl Postgres {
         PgConnection::connect(&url).await.map_err(Error::database("connects"))
     }
 
-    async fn administer(&self, action: &str, statements: String) -> Result<(), Error> {
+    /// Runs statements as the server's superuser; `action` says in an error what they are for.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn administer(&self, action: &str, statements: String) -> Result<(), Error> {
         let mut admin = self.admin().await?;
         let done = sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut admin).await;
         done.map_err(Error::database(action))?;

@@ -156,7 +156,11 @@ impl World {
         self.run("python", command, configure)
     }
 
-    fn run(
+    /// Starts any other command, like [`World::program`]; `name` is its log's.
+    ///
+    /// # Errors
+    /// [`Error::Spawn`].
+    pub fn run(
         &self,
         name: &str,
         mut command: Command,

@@ -1,0 +1,101 @@
+//! `persister run`, as a user runs it: its own defaults.
+
+use crate::error::Error;
+use crate::produce::{lane, prefix};
+use crate::rig::{PATIENCE, Rig, Rows};
+use crate::trial::{Contender, Meter, Trial};
+use crate::workload::Workload;
+use harness::Program;
+use std::time::{Duration, Instant};
+
+/// How often the positions are looked at: they tell the first commit.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long a persister may take for its end.
+const END_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Does the workload in `rows`.
+///
+/// # Errors
+/// What the persister said, if it ends before its work is done.
+pub async fn run(rig: &Rig, workload: Workload, rows: &mut Rows) -> Result<Trial, Error> {
+    let mut meter = Meter::new(rig, rows).await?;
+    let persister = start(rig, &prefix(workload), &rows.url)?;
+    let topic = lane(workload);
+    let done = applied(rows, &topic, 1, &persister).await?;
+    meter.begin(done)?;
+    applied(rows, &topic, rig.records, &persister).await?;
+    meter.end(persister.id().map(|id| id.pid))?;
+    stop(&persister).await?;
+    meter.trial(Contender::Ours, workload, rows).await
+}
+
+/// Starts a persister of the topics under a prefix.
+///
+/// # Errors
+/// If it is not built.
+pub fn start(rig: &Rig, prefix: &str, url: &str) -> Result<Program, Error> {
+    let group = format!("bench-{}", rig.next());
+    Ok(rig.world.program("persister", |command| {
+        command
+            .args(["run", "--group", &group])
+            .env("TRIBUTARY_TOPIC_PREFIX", prefix)
+            .env("DATABASE_URL", url)
+    })?)
+}
+
+/// Ends a persister as an operator does.
+///
+/// # Errors
+/// If it does not end.
+pub async fn stop(persister: &Program) -> Result<(), Error> {
+    persister.terminate();
+    persister.wait(END_PATIENCE).await?;
+    Ok(())
+}
+
+/// Waits until the persister owns a topic's partitions.
+///
+/// # Errors
+/// If it ends or takes too long.
+pub async fn owned(rows: &mut Rows, topic: &str, persister: &Program) -> Result<(), Error> {
+    let query = format!("SELECT count(*) FROM tributary.position WHERE topic = '{topic}'");
+    reached(rows, &query, 1, persister).await.map(|_count| ())
+}
+
+/// Waits until so many records of a topic are applied, and tells how many are.
+///
+/// # Errors
+/// If the persister ends or takes too long.
+pub async fn applied(
+    rows: &mut Rows,
+    topic: &str,
+    wanted: u64,
+    persister: &Program,
+) -> Result<u64, Error> {
+    let query = format!(
+        "SELECT coalesce(sum(next_offset), 0)::bigint FROM tributary.position \
+         WHERE topic = '{topic}'"
+    );
+    reached(rows, &query, wanted, persister).await
+}
+
+async fn reached(
+    rows: &mut Rows,
+    query: &str,
+    wanted: u64,
+    persister: &Program,
+) -> Result<u64, Error> {
+    let started = Instant::now();
+    loop {
+        let done = rows.number(query).await?.cast_unsigned();
+        if done >= wanted {
+            return Ok(done);
+        }
+        if persister.status().is_some() || started.elapsed() > PATIENCE {
+            let log = persister.log().to_path_buf();
+            return Err(Error::Ended { contender: Contender::Ours.title(), log });
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,133 @@
+//! What is done to the rows: which objects are sent, in which order, with which values.
+
+use clap::ValueEnum;
+use records::{Topic, Version};
+use serde::Serialize;
+use std::time::Duration;
+
+/// How many updates each object of [`Workload::Hot`] gets.
+const UPDATES: u64 = 10;
+
+/// A prime larger than any number of records: its multiples visit all objects in no order.
+const STRIDE: u64 = 1_000_000_007;
+
+/// One kind of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Workload {
+    /// All objects, into a table without rows.
+    Load,
+    /// All objects again, as they are.
+    Unchanged,
+    /// All objects again; one of a hundred has changed.
+    Changed,
+    /// Two attributes of every object.
+    Partial,
+    /// Ten updates of each tenth object.
+    Hot,
+}
+
+/// One record: an object, and how often it has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item {
+    /// The object's number.
+    pub object: u64,
+    /// The changes so far.
+    pub changes: u64,
+    /// The record's version.
+    pub version: Version,
+}
+
+impl Workload {
+    /// How people read it.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Load => "initial load",
+            Self::Unchanged => "nothing changed",
+            Self::Changed => "1 % changed",
+            Self::Partial => "partial updates (2 of 20)",
+            Self::Hot => "10 updates per key",
+        }
+    }
+
+    /// The lane on which ours get it.
+    #[must_use]
+    pub const fn lane(self) -> Topic {
+        match self {
+            Self::Load | Self::Unchanged | Self::Changed => Topic::InventorySnapshot,
+            Self::Partial | Self::Hot => Topic::InventoryLive,
+        }
+    }
+
+    /// Whether records touch only some attributes.
+    #[must_use]
+    pub const fn is_partial(self) -> bool {
+        matches!(self, Self::Partial)
+    }
+
+    /// Whether the rows are there before.
+    #[must_use]
+    pub const fn starts_loaded(self) -> bool {
+        !matches!(self, Self::Load)
+    }
+
+    /// How many objects so many records are about.
+    #[must_use]
+    pub const fn objects(self, records: u64) -> u64 {
+        match self {
+            Self::Hot => records / UPDATES,
+            _ => records,
+        }
+    }
+
+    /// The version of its first record; `epoch` is that of the load's.
+    #[must_use]
+    pub fn first_version(self, epoch: Version) -> Version {
+        epoch.plus(Duration::from_mins(self as u64))
+    }
+
+    /// The smallest version that an object has after all records.
+    #[must_use]
+    pub fn last_versions(self, records: u64, epoch: Version) -> Version {
+        let repeats = records - self.objects(records);
+        self.first_version(epoch).plus(Duration::from_micros(repeats))
+    }
+
+    /// The records, in the order in which they are sent. A listing comes in the order of numbers
+    /// and has one version; live updates come in no order, each with its own.
+    pub fn items(self, records: u64, epoch: Version) -> impl Iterator<Item = Item> {
+        let (objects, first) = (self.objects(records), self.first_version(epoch));
+        (0..records).map(move |index| match self {
+            Self::Load | Self::Unchanged => Item { object: index, changes: 0, version: first },
+            Self::Changed => {
+                Item { object: index, changes: u64::from(index % 100 == 0), version: first }
+            }
+            Self::Partial | Self::Hot => Item {
+                object: index.wrapping_mul(STRIDE) % objects,
+                changes: 1 + index / objects,
+                version: first.plus(Duration::from_micros(index)),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn hot_keys_get_ten_updates_each_and_others_one_record() {
+        for workload in Workload::value_variants() {
+            let mut updates = BTreeMap::<u64, Vec<u64>>::new();
+            for item in workload.items(1_000, Version::from_micros(0)) {
+                updates.entry(item.object).or_default().push(item.changes);
+            }
+            assert_eq!(updates.len() as u64, workload.objects(1_000));
+            let each = if *workload == Workload::Hot { 10 } else { 1 };
+            assert!(updates.values().all(|changes| changes.len() == each));
+            assert!(updates.values().all(|changes| changes.is_sorted()));
+        }
+    }
+}
