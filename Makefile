@@ -2,11 +2,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup stack stack-down demo psql test clean
+.PHONY: help setup stack stack-down demo psql test bench clean
 
 # The vCenter simulator's inventory: so many VMs, or a folder that `govc object.save` wrote.
 VMS ?= 200
 INVENTORY ?=
+# QUICK=1 takes a fifth of the records; PEERS=debezium,redpanda also builds Redpanda Connect.
+QUICK ?=
+PEERS ?=
 # ONCE=1 lets the demo end by itself when the rows equal the source.
 ONCE ?=
 
@@ -38,6 +41,11 @@ test: setup ## Check format and lints, then run all tests on the real parts
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo build --workspace --bins
 	cargo test --workspace --all-targets
+
+bench: setup ## Measure against plain SQL and Debezium, write tests/bench/REPORT.md: QUICK=1, PEERS=
+	@cargo build --release -p persister -p bench
+	@target/release/bench $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
+		--report tests/bench/REPORT.md
 
 clean: ## Stop the stack and delete its data and everything that was built
 	@if [ -x $(stack) ]; then $(stack) reset; fi

@@ -1,4 +1,4 @@
-//! One Kafka, one registry and one PostgreSQL for all contenders, and the rows that they begin with.
+//! One Kafka, one registry and one PostgreSQL for all, and the rows that contenders begin with.
 
 use crate::error::Error;
 use crate::objects;

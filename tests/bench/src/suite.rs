@@ -139,8 +139,8 @@ fn compare(trials: &[Trial], workload: Workload) -> Result<(), Error> {
 
 fn line(round: u32, trial: &Trial) -> String {
     format!(
-        "round {round}: {}, {}: {:.0} records/s, CPU s per million: client {:.1}, PostgreSQL {:.1}, \
-         Kafka {:.1}; peak {:.0} MiB; WAL {:.1} B/record; others {:.1} s{}",
+        "round {round}: {}, {}: {:.0} records/s, CPU s per million: client {:.1}, \
+         PostgreSQL {:.1}, Kafka {:.1}; peak {:.0} MiB; WAL {:.1} B/record; others {:.1} s{}",
         trial.workload.title(),
         trial.contender.title(),
         trial.rate,
