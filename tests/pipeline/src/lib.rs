@@ -1,10 +1,15 @@
 //! What the end-to-end tests have in common: a world with topics, and a source that publishes.
 
+mod audit;
 mod bench;
+mod load;
 mod vcenter;
+mod words;
 
 pub use bench::{Bench, WIDGET, admin, persister};
+pub use load::{Load, Proof};
 pub use vcenter::{LONG, Pipeline, SOURCE, apply, provider_manifest};
+pub use words::complaints;
 
 use harness::{Template, World};
 use records::contract::{ContractRecord, Delete, Directive, Extent};
@@ -35,6 +40,16 @@ pub static MIGRATED: Template = Template::new("migrated", |url| {
     })
 });
 
+async fn make_topics(kafka: &KafkaSettings) -> Outcome<()> {
+    let admin = Admin::new(kafka, "tests")?;
+    for topic in Topic::ALL {
+        let name = kafka.topic(topic);
+        let spec = TopicSpec { name, partitions: PARTITIONS, replication: 1, config: Vec::new() };
+        admin.ensure_topic(&spec).await?;
+    }
+    Ok(())
+}
+
 /// A source of things, as any program could be one.
 pub struct Source {
     kafka: KafkaSettings,
@@ -54,16 +69,7 @@ impl Source {
     /// What Kafka or the registry said.
     pub async fn start(world: &World, avsc: &str) -> Outcome<Self> {
         let kafka = KafkaSettings::plain(&world.parts().kafka.address(), &world.topic_prefix());
-        let admin = Admin::new(&kafka, "tests")?;
-        for topic in Topic::ALL {
-            let spec = TopicSpec {
-                name: kafka.topic(topic),
-                partitions: PARTITIONS,
-                replication: 1,
-                config: Vec::new(),
-            };
-            admin.ensure_topic(&spec).await?;
-        }
+        make_topics(&kafka).await?;
         let registry = Registry::new(&RegistrySettings::plain(&world.parts().registry.url()))?;
         let entity = EntityType::parse(avsc)?;
         Ok(Self {

@@ -1,12 +1,13 @@
 //! What random histories reach too seldom.
 
 use crate::MIGRATED;
-use crate::history::{KeyRange, Object, Objects, Place, Record, Target, at};
-use crate::kinds::{Kinds, NAMES, WIDTHS};
 use crate::member::{Member, Race};
-use crate::play::{Bench, Delivery, Task, read, values as values_of};
-use crate::replay::shown;
+use crate::play::{Bench, Delivery, Task};
 use harness::World;
+use oracle::history::{KeyRange, Object, Objects, Place, Record, Target, at};
+use oracle::kinds::{Kinds, NAMES, WIDTHS};
+use oracle::replay::shown;
+use oracle::rows::{read, values as values_of};
 use sqlx::AssertSqlSafe;
 
 /// New types for every race: so many.

@@ -1,11 +1,11 @@
 //! A listing under the licence, after somebody has changed rows by hand.
 
-use crate::history::{KeyRange, Object, Objects, Place, Record, Target};
-use crate::kinds::{KINDS, Kinds, NAMES, WIDTHS};
 use crate::member::{Member, Race};
-use crate::play::{read, values};
-use crate::random::Random;
-use crate::replay::shown;
+use oracle::history::{KeyRange, Object, Objects, Place, Record, Target};
+use oracle::kinds::{KINDS, Kinds, NAMES, WIDTHS};
+use oracle::random::Random;
+use oracle::replay::shown;
+use oracle::rows::{read, values};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,18 +3,15 @@
 #![expect(clippy::print_stdout, reason = "the counts are for whoever reads the run")]
 
 mod cases;
-mod history;
-mod kinds;
 mod licence;
 mod member;
 mod play;
-mod random;
-mod replay;
 
 use harness::{Template, World};
-use kinds::Kinds;
+use oracle::history;
+use oracle::kinds::Kinds;
+use oracle::random::Random;
 use play::{Bench, Delivery};
-use random::Random;
 use sqlx::{Connection, PgConnection};
 use std::time::Instant;
 

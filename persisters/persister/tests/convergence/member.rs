@@ -1,10 +1,10 @@
 //! One persister without Kafka: fetched bytes, decoded and applied over a connection of its own.
 
-use crate::history::{Object, Record};
-use crate::kinds::Kinds;
-use crate::replay::Done;
 use chassis::ExitKind;
 use harness::World;
+use oracle::history::{Object, Record};
+use oracle::kinds::Kinds;
+use oracle::replay::Done;
 use persister::{Decoded, Licence, PersistError, Types, Work, apply, decode, purge};
 use records::Version;
 use sqlx::{Connection, PgConnection};

@@ -1,14 +1,14 @@
 //! Deliveries to two members at once, and the comparison of what they leave with the model.
 
-use crate::history::{Object, Objects, Record};
-use crate::kinds::{KINDS, Kinds, NAMES};
 use crate::licence;
 use crate::member::{Hold, Member, Race};
-use crate::random::Random;
-use crate::replay::{Done, Replay, shown};
 use harness::World;
-use serde_json::{Value as Json, json};
-use sqlx::{AssertSqlSafe, PgConnection};
+use oracle::history::{Objects, Record};
+use oracle::kinds::{KINDS, Kinds};
+use oracle::random::Random;
+use oracle::replay::{Done, Replay};
+use oracle::rows::difference;
+use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -133,6 +133,10 @@ impl Bench {
         for (failure, times) in race.failures.take() {
             *self.counts.tried_again.entry(failure).or_default() += times;
         }
+        let left = Replay::of(kinds, &log).ok().and_then(|replay| replay.left().copied());
+        if let Some(object) = left {
+            return Some(format!("{object} was not purged"));
+        }
         let difference = difference(&mut first.connection, kinds, (&run, &log), truth).await;
         let committed = || log.iter().map(ToString::to_string).collect::<Vec<_>>().join("");
         difference.map(|text| format!("{text}\ncommitted, in this order:{}", committed()))
@@ -179,94 +183,6 @@ async fn perform(member: &mut Member, tasks: &[Task], (race, kinds, run): (&Race
 
 fn purged(done: &Done) -> usize {
     if let Done::Purged(objects) = done { objects.len() } else { 0 }
-}
-
-async fn difference(
-    connection: &mut PgConnection,
-    kinds: &Kinds,
-    (run, log): (&str, &[Done]),
-    truth: Option<&Objects>,
-) -> Option<String> {
-    let replay = match Replay::of(kinds, log) {
-        Ok(replay) => replay,
-        Err(difference) => return Some(difference),
-    };
-    if let Some(object) = replay.left() {
-        return Some(format!("{object} was not purged"));
-    }
-    let view: BTreeMap<Object, Json> =
-        replay.view().iter().map(|(object, values)| (*object, shown(values))).collect();
-    let found = read(connection, kinds, "inventory_all", run).await;
-    let table = found.iter().map(|(object, row)| (*object, registers(row))).collect();
-    let found = read(connection, kinds, "inventory", run).await;
-    let shown = found.iter().map(|(object, row)| (*object, values(row))).collect();
-    differs("the table", &table, &replay.table())
-        .or_else(|| differs("the view", &shown, &view))
-        .or_else(|| {
-            truth
-                .filter(|truth| **truth != replay.view())
-                .map(|truth| format!("the model has {:?}, the naive one {truth:?}", replay.view()))
-        })
-}
-
-fn differs(
-    what: &str,
-    found: &BTreeMap<Object, Json>,
-    wanted: &BTreeMap<Object, Json>,
-) -> Option<String> {
-    let mut objects = found.keys().chain(wanted.keys());
-    let object = objects.find(|object| found.get(object) != wanted.get(object))?;
-    let text = |row: Option<&Json>| row.map_or("no row".to_owned(), ToString::to_string);
-    let (found, wanted) = (text(found.get(object)), text(wanted.get(object)));
-    Some(format!("{what} has of {object}\n    {found}\nand the model\n    {wanted}"))
-}
-
-/// The rows of a run in a schema's tables or views.
-pub async fn read(
-    connection: &mut PgConnection,
-    kinds: &Kinds,
-    schema: &str,
-    run: &str,
-) -> BTreeMap<Object, Json> {
-    let mut all = BTreeMap::new();
-    for kind in 0..KINDS {
-        let name = kinds.name(kind);
-        if schemas::tables::columns(connection, name).await.unwrap().is_none() {
-            continue;
-        }
-        let rows = format!(
-            "SELECT source, native_id, to_jsonb(t) FROM {schema}.\"{name}\" AS t \
-             WHERE source LIKE $1"
-        );
-        let rows: Vec<(String, String, Json)> = sqlx::query_as(AssertSqlSafe(rows))
-            .bind(format!("{run}.%"))
-            .fetch_all(&mut *connection)
-            .await
-            .unwrap();
-        let objects = rows.into_iter();
-        all.extend(objects.map(|(source, id, row)| (Object::of_row(kind, &source, &id), row)));
-    }
-    all
-}
-
-/// The registers of a row of the table, in the form of the model's.
-fn registers(row: &Json) -> Json {
-    json!({
-        "version": row["version"],
-        "existence_version": row["existence_version"],
-        "alive": row["alive"],
-        "floor_version": row["floor_version"],
-        "base_version": row["base_version"],
-        "base_schema": row["base_schema"],
-        "exceptions": row["exceptions"],
-        "is_gone": !row["gone_at"].is_null(),
-        "values": values(row),
-    })
-}
-
-/// A column that no record has needed yet shows as null.
-pub fn values(row: &Json) -> Json {
-    Json::Object(NAMES.iter().map(|name| ((*name).to_owned(), row[*name].clone())).collect())
 }
 
 impl fmt::Display for Delivery {

@@ -13,21 +13,26 @@ use std::sync::Arc;
 /// What one transaction did.
 #[derive(Debug, Clone)]
 pub enum Done {
+    /// It applied records.
     Records(Vec<Record>),
     /// A delete whose type its persister had not met: an extent over nothing but one key.
     Nothing(Object, i64),
+    /// It removed tombstones.
     Purged(Vec<Object>),
 }
 
 /// Rows as the model has them.
+#[derive(Debug)]
 pub struct Replay<'a> {
     kinds: &'a Kinds,
-    rows: BTreeMap<Object, Row<u8>>,
+    rows: BTreeMap<Object, Row<u32>>,
     of_types: BTreeMap<Place, Extents>,
     of_sources: BTreeMap<usize, Extents>,
 }
 
 impl<'a> Replay<'a> {
+    /// Applies what was committed, in that order.
+    ///
     /// # Errors
     /// A tombstone that should not have been purged.
     pub fn of(kinds: &'a Kinds, log: &[Done]) -> Result<Self, String> {
@@ -71,7 +76,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn change(&mut self, object: Object, version: Version, change: &Change<'_, u8>) {
+    fn change(&mut self, object: Object, version: Version, change: &Change<'_, u32>) {
         let cover = self.cover(&object);
         if version < cover && !self.rows.contains_key(&object) {
             return;
@@ -114,22 +119,28 @@ impl<'a> Replay<'a> {
     }
 
     fn is_purgeable(&self, object: &Object) -> bool {
-        let is_dead = |row: &&Row<u8>| row.existence.is_some_and(|e| !e.alive);
+        let is_dead = |row: &&Row<u32>| row.existence.is_some_and(|e| !e.alive);
         let row = self.rows.get(object).filter(is_dead);
         row.is_some_and(|row| row.newest() < self.cover(object))
     }
 
     /// A tombstone that the last purge should have removed.
+    #[must_use]
     pub fn left(&self) -> Option<&Object> {
         self.rows.keys().find(|object| self.is_purgeable(object))
     }
 
     /// What the table must hold.
+    #[must_use]
     pub fn table(&self) -> BTreeMap<Object, Json> {
         self.rows.iter().map(|(object, row)| (*object, registers(row))).collect()
     }
 
     /// What the view must show.
+    ///
+    /// # Panics
+    /// Never: all rows have all attributes.
+    #[must_use]
     pub fn view(&self) -> Objects {
         let visible = self.rows.iter().filter(|(_, row)| row.is_visible());
         visible.map(|(object, row)| (*object, row.values.clone().try_into().unwrap())).collect()
@@ -137,7 +148,7 @@ impl<'a> Replay<'a> {
 }
 
 /// A row as PostgreSQL tells it in JSON, without the times of its changes.
-fn registers(row: &Row<u8>) -> Json {
+fn registers(row: &Row<u32>) -> Json {
     let exceptions: Map<String, Json> = row
         .exceptions
         .iter()
@@ -158,6 +169,7 @@ fn registers(row: &Row<u8>) -> Json {
 }
 
 /// The values of attributes as PostgreSQL tells them.
+#[must_use]
 pub fn shown(values: &[Code]) -> Json {
     let named = values.iter().enumerate().map(|(i, code)| (NAMES[i].to_owned(), json(i, *code)));
     Json::Object(named.collect())

@@ -3,6 +3,7 @@
 use crate::history::{KeyRange, Object, Place, Record, Target, at};
 use harness::World;
 use records::contract::{ContractRecord, Delete, Extent};
+use records::topics::{extent_key, object_key};
 use records::{Encoder, EntityType, NativeId, SourceName, TypeName, Upsert, Value};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -12,7 +13,10 @@ use wire::{Incoming, Registry, RegistrySettings, SchemaId, frame};
 pub const NAMES: [&str; 4] = ["name", "size", "tags", "labels"];
 /// How many of them each version of the schema has.
 pub const WIDTHS: [usize; 3] = [2, 3, 4];
+/// How many types there are.
 pub const KINDS: usize = 2;
+/// The number of the size among the attributes.
+pub const SIZE: usize = 1;
 
 const TYPES: [&str; 4] = [
     r#""string""#,
@@ -22,7 +26,7 @@ const TYPES: [&str; 4] = [
 ];
 
 /// A value as it is in the histories: a small number, or null.
-pub type Code = Option<u8>;
+pub type Code = Option<u32>;
 
 /// What stands for a code in a record.
 fn value(attribute: usize, code: Code) -> Value {
@@ -37,6 +41,7 @@ fn value(attribute: usize, code: Code) -> Value {
 }
 
 /// What stands for a code in a row.
+#[must_use]
 pub fn json(attribute: usize, code: Code) -> Json {
     let Some(code) = code else { return Json::Null };
     let text = code.to_string();
@@ -49,13 +54,19 @@ pub fn json(attribute: usize, code: Code) -> Json {
 }
 
 /// One version of a type's schema.
+#[derive(Debug)]
 pub struct Form {
+    /// Its id in the registry.
     pub id: SchemaId,
     encoder: Encoder,
 }
 
+/// The types, as the registry has them.
+#[derive(Debug)]
 pub struct Kinds {
+    /// The registry.
     pub registry: Registry,
+    /// Of each type the versions of its schema.
     pub forms: Vec<Vec<Form>>,
     delete: SchemaId,
     extent: SchemaId,
@@ -63,6 +74,9 @@ pub struct Kinds {
 
 impl Kinds {
     /// Registers types that no table has been made for.
+    ///
+    /// # Panics
+    /// If the registry fails.
     pub async fn register(world: &World, number: u64) -> Self {
         let settings = RegistrySettings::plain(&world.parts().registry.url());
         let registry = Registry::new(&settings).unwrap();
@@ -81,11 +95,40 @@ impl Kinds {
         Self { registry, forms, delete, extent }
     }
 
+    /// The name of a type.
+    #[must_use]
     pub fn name(&self, kind: usize) -> &TypeName {
         self.forms[kind][0].encoder.entity_type().name()
     }
 
+    /// The key of a record on its topic.
+    ///
+    /// # Panics
+    /// If the run's name is none of a source.
+    #[must_use]
+    pub fn key(&self, record: &Record, run: &str) -> String {
+        let source = |place: Place| SourceName::new(place.source_name(run)).unwrap();
+        match record {
+            Record::Whole { object: Object { place, key }, .. }
+            | Record::Partial { object: Object { place, key }, .. }
+            | Record::Delete { object: Object { place, key }, .. } => {
+                let native_id = NativeId::new(*key).unwrap();
+                object_key(&source(*place), self.name(place.kind), &native_id)
+            }
+            Record::Extent { target: Target::Type(place), .. } => {
+                extent_key(&source(*place), Some(self.name(place.kind)))
+            }
+            Record::Extent { target: Target::Source(number), .. } => {
+                extent_key(&source(Place { source: *number, kind: 0 }), None)
+            }
+        }
+    }
+
     /// The record as a persister fetches it; `run` makes its sources those of one history.
+    ///
+    /// # Panics
+    /// If the run's name is none of a source.
+    #[must_use]
     pub fn incoming(&self, record: &Record, run: &str) -> Incoming {
         let payload = match record {
             Record::Whole { object, version, schema, values } => {

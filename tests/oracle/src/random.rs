@@ -1,10 +1,13 @@
 //! A small generator of random choices: the same seed gives the same history.
 
 /// splitmix64.
+#[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    /// A generator with its seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -25,10 +28,12 @@ impl Random {
         self.below(times) == 0
     }
 
+    /// One of them.
     pub fn choose<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
     }
 
+    /// Puts them into a random order.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for at in (1..items.len()).rev() {
             items.swap(at, self.below(at + 1));
