@@ -62,6 +62,8 @@ pub(crate) struct Running<'a> {
     pub(crate) stale: HashSet<Partition>,
     /// Those of them that were so already when the positions were last compared.
     pub(crate) stuck: HashSet<Partition>,
+    /// Partitions that the group leaves to this member and the table gives to another, since when.
+    pub(crate) disowned: HashMap<Partition, Instant>,
     /// When types that wait were last tried again.
     pub(crate) released_at: Option<Instant>,
     /// When the log was last compared with what was read of it.
@@ -88,6 +90,7 @@ impl Lane {
             expected: HashMap::new(),
             stale: HashSet::new(),
             stuck: HashSet::new(),
+            disowned: HashMap::new(),
             released_at: None,
             settled_at: None,
             seen: Seen::default(),

@@ -5,6 +5,7 @@ use crate::lane::Running;
 use crate::metrics::Lane as LaneName;
 use crate::waiting::release;
 use chassis::Backoff;
+use positions::take_over;
 use records::{Offset, Partition};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
@@ -17,6 +18,15 @@ const RELEASE_EVERY: Duration = Duration::from_secs(5);
 /// How often the log is compared with what was read of it: to a running client a topic that is made
 /// anew looks like one without news.
 const SETTLE_EVERY: Duration = Duration::from_secs(30);
+
+/// The comparison of positions makes lost commits good. A member that sleeps in a transaction loses
+/// it before the group gives its partitions away: the next owner would wait for its locks.
+const SESSION: &str =
+    "SET synchronous_commit = off; SET idle_in_transaction_session_timeout = '5s'";
+
+/// How long the table may give a partition to another member than the group does: whoever was thrown
+/// out of the group has heard of it by then.
+const RECLAIM_AFTER: Duration = Duration::from_secs(10);
 
 impl Running<'_> {
     /// Takes up a partition where the table says that it is. If the reader begins elsewhere, the
@@ -33,7 +43,8 @@ impl Running<'_> {
                 }
             }
         };
-        let Some(next) = position else { return };
+        let Some(next) = position else { return self.disowned(partition) };
+        self.disowned.remove(&partition);
         if PartitionStart::from_next(next) == start {
             self.expected.insert(partition, next);
             self.stale.remove(&partition);
@@ -43,8 +54,21 @@ impl Running<'_> {
         }
     }
 
-    /// The partition is another member's.
+    /// The partition is another member's, as the group says.
     pub(crate) fn released(&mut self, partition: Partition) {
+        self.disowned.remove(&partition);
+        self.put_down(partition);
+    }
+
+    /// The partition is another member's, as the table says. The group should say so soon. If it does
+    /// not, then a member that was thrown out of the group was the last to take the partition over,
+    /// or the database is an older one.
+    fn disowned(&mut self, partition: Partition) {
+        self.disowned.entry(partition).or_insert_with(Instant::now);
+        self.put_down(partition);
+    }
+
+    fn put_down(&mut self, partition: Partition) {
         self.expected.remove(&partition);
         self.stale.remove(&partition);
         self.lane.progress.released(partition);
@@ -77,6 +101,7 @@ impl Running<'_> {
                 self.lane.types.forget();
             }
         }
+        self.reclaim().await?;
         if self.settled_at.is_none_or(|at| at.elapsed() >= SETTLE_EVERY) {
             self.settled_at = Some(Instant::now());
             return self.settle().await;
@@ -84,12 +109,33 @@ impl Running<'_> {
         self.positions(self.expected.keys().copied().collect()).await
     }
 
+    async fn reclaim(&mut self) -> Result<(), PersistError> {
+        let is_due = |(_, since): &(&Partition, &Instant)| since.elapsed() >= RECLAIM_AFTER;
+        let due: Vec<Partition> =
+            self.disowned.iter().filter(is_due).map(|(partition, _)| *partition).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let (keeper, owner) = (self.lane.keeper.clone(), self.lane.owner.clone());
+        tracing::warn!(
+            topic = owner.topic,
+            partitions = due.len(),
+            "another member has taken partitions over that the group leaves to this one; taking \
+             them back"
+        );
+        take_over(self.connect().await?, &owner, &due).await?;
+        let positions = keeper.settle(self.connect().await?, &owner, &due).await?;
+        self.disowned.retain(|partition, _| !due.contains(partition));
+        self.seek(positions.into_iter().collect());
+        Ok(())
+    }
+
     fn compare(&mut self, positions: &HashMap<Partition, Offset>) {
         let mut moved = HashMap::new();
         for (partition, expected) in self.expected.clone() {
             let is_stuck = self.stuck.contains(&partition) && self.stale.contains(&partition);
             match positions.get(&partition) {
-                None => self.released(partition),
+                None => self.disowned(partition),
                 Some(next) if *next != expected || is_stuck => drop(moved.insert(partition, *next)),
                 Some(_) => {}
             }
@@ -135,7 +181,7 @@ impl Running<'_> {
         let Ok(positions) = self.positions(partitions.clone()).await else { return false };
         for partition in partitions {
             if !positions.contains_key(&partition) {
-                self.released(partition);
+                self.disowned(partition);
             }
         }
         self.seek(positions);
@@ -184,7 +230,7 @@ impl Running<'_> {
 
     async fn open(&self) -> Result<PgConnection, PersistError> {
         let mut connection = schemas::database::connect_one(&self.lane.database).await?;
-        sqlx::query("SET synchronous_commit = off").execute(&mut connection).await?;
+        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
         Ok(connection)
     }
 }

@@ -13,7 +13,7 @@ pub mod show;
 
 pub use error::PositionError;
 pub use keeper::Keeper;
-pub use owner::{Owner, Stamp, hash};
+pub use owner::{Owner, Stamp, hash, take_over};
 pub use ownership::Ownership;
 pub use refresh::Refresh;
 

@@ -53,9 +53,10 @@ impl Ownership {
         Ok(next)
     }
 
-    /// What the group has committed is only a courtesy: who has moved it must hear that.
+    /// What the group has committed is only a courtesy, which a crash leaves behind: who has moved
+    /// it by hand must hear that.
     async fn compare_with_group(&self, topic: &str, next: &Next) -> Result<(), PositionError> {
-        let committed = self.keeper.admin.committed(topic).await?;
+        let committed = self.keeper.admin.committed_by_others(topic).await?;
         let other = differing(next, &committed);
         if let Some((partition, committed, next)) = other.first() {
             tracing::warn!(

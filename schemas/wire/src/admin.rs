@@ -1,12 +1,14 @@
 //! Topics and positions as an administrator sees them.
 
 use crate::events::LogRange;
+use crate::place::MARK;
 use crate::problem::cause;
 use crate::quiet::Quiet;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use records::{Offset, Partition};
 use std::collections::HashMap;
@@ -210,13 +212,36 @@ impl Admin {
     /// # Errors
     /// [`KafkaProblem::Operation`].
     pub async fn committed(&self, topic: &str) -> Result<Vec<(Partition, Offset)>, KafkaProblem> {
+        self.committed_by(topic, |_| true).await
+    }
+
+    /// The same of those partitions of which somebody else has committed the offset than a
+    /// [reader](crate::ReaderHandle::commit): a person with a tool.
+    ///
+    /// # Errors
+    /// [`KafkaProblem::Operation`].
+    pub async fn committed_by_others(
+        &self,
+        topic: &str,
+    ) -> Result<Vec<(Partition, Offset)>, KafkaProblem> {
+        self.committed_by(topic, |mark| mark != MARK).await
+    }
+
+    async fn committed_by(
+        &self,
+        topic: &str,
+        is_wanted: fn(&str) -> bool,
+    ) -> Result<Vec<(Partition, Offset)>, KafkaProblem> {
         let partitions = self.partitions(topic).await?;
         self.ask(format!("asking for the positions in {topic}"), topic, move |consumer, topic| {
             let mut list = TopicPartitionList::new();
             for partition in &partitions {
                 list.add_partition(topic, partition.0);
             }
-            Ok(offsets(&consumer.committed_offsets(list, ANSWER)?))
+            let committed = consumer.committed_offsets(list, ANSWER)?;
+            let elements = committed.elements();
+            let wanted = elements.iter().filter(|element| is_wanted(element.metadata()));
+            Ok(wanted.filter_map(offset).collect())
         })
         .await
     }
@@ -264,10 +289,12 @@ fn edges(
 
 /// The partitions that have an offset.
 fn offsets(list: &TopicPartitionList) -> Vec<(Partition, Offset)> {
-    let elements = list.elements();
-    let offsets = elements.iter().filter_map(|element| match element.offset() {
+    list.elements().iter().filter_map(offset).collect()
+}
+
+fn offset(element: &TopicPartitionListElem<'_>) -> Option<(Partition, Offset)> {
+    match element.offset() {
         KafkaOffset::Offset(next) => Some((Partition(element.partition()), Offset(next))),
         _ => None,
-    });
-    offsets.collect()
+    }
 }

@@ -3,8 +3,11 @@
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use records::Partition;
+use records::{Offset, Partition};
 use std::sync::Arc;
+
+/// What our commits carry, so that those of a person's tool can be told from them.
+pub(crate) const MARK: &str = "tributary";
 
 /// A topic and where it is.
 #[derive(Clone)]
@@ -29,6 +32,14 @@ impl Place {
             return KafkaProblem::PositionLost { topic: self.topic.to_string() };
         }
         KafkaProblem::of(format!("{action} {}", self.topic), &self.brokers, source)
+    }
+
+    /// What is committed: partitions, each with the next offset, marked as ours.
+    pub(crate) fn commits(&self, next: Vec<(Partition, Offset)>) -> TopicPartitionList {
+        let next = next.into_iter().map(|(p, next)| (p, rdkafka::Offset::Offset(next.0)));
+        let list = self.list(next);
+        list.elements().iter_mut().for_each(|element| element.set_metadata(MARK));
+        list
     }
 
     /// The topic's partitions, each with an offset.

@@ -166,8 +166,7 @@ impl Worker {
             Command::Unassign(partitions) => self.unassign(&partitions),
             Command::Reset(starts) => self.reset(&starts),
             Command::Commit(place, next) => {
-                let next = next.into_iter().map(|(p, next)| (p, KafkaOffset::Offset(next.0)));
-                let done = self.consumer.commit(&place.list(next), CommitMode::Async);
+                let done = self.consumer.commit(&place.commits(next), CommitMode::Async);
                 self.tell_if_failed("committing", done);
             }
         }

@@ -4,6 +4,8 @@ use crate::PartitionStart;
 use crate::events::{Event, EventSink};
 use crate::place::Place;
 use crate::quiet::note;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
@@ -32,6 +34,12 @@ pub(crate) struct Rebalancing {
 impl ClientContext for Rebalancing {
     fn error(&self, error: KafkaError, reason: &str) {
         note(&error, reason);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Commits are a courtesy, and each one around a rebalance fails: the next owner's count.
+        let level = if facility == "COMMITFAIL" { RDKafkaLogLevel::Debug } else { level };
+        DefaultClientContext.log(level, facility, message);
     }
 }
 

@@ -3,6 +3,7 @@
 use harness::wait_until;
 use pipeline::{Bench, LONG, Outcome};
 use records::{Topic, Version};
+use std::path::Path;
 
 /// Rows `a` and `b`, and nothing left to apply.
 async fn idle(name: &str) -> Outcome<Bench> {
@@ -74,8 +75,8 @@ async fn what_is_no_place_is_refused_and_what_is_skipped_is_a_gap() -> Outcome<(
     assert_eq!(code, Some(64), "{text}");
 
     show_committed(&bench).await?;
-    bench.persister.kill();
-    // On a partition of which the group has committed something.
+    bench.persister.terminate();
+    bench.persister.wait(LONG).await?;
     let skipped = [("size", 7_i64.into())];
     bench.source.whole(Topic::InventoryLive, ("a", Version::now()), &skipped).await?;
     let tomorrow = ["positions", "rewind", "--topic", "inventory.live", "--to-time", "2090-01-01Z"];
@@ -85,11 +86,23 @@ async fn what_is_no_place_is_refused_and_what_is_skipped_is_a_gap() -> Outcome<(
         .answers("SELECT sum(to_offset - from_offset)::bigint FROM tributary.gap", Some(1))
         .await?;
     bench.persister.restart()?;
+    bench.source.whole(Topic::InventoryLive, ("c", Version::now()), &[]).await?;
+    bench.shows(&[("a", None, None), ("b", None, None), ("c", None, None)]).await?;
+    let warning = "use `persister positions rewind`";
+    assert!(!bench.persister.output()?.contains(warning), "nobody has moved the group's offsets");
+
+    bench.persister.terminate();
+    bench.persister.wait(LONG).await?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commit.py");
+    let group = bench.world.topic_prefix();
+    let topic = format!("{group}inventory.live");
+    let commit = bench.world.python(&script, |command| command.args([&topic, &group, "77"]))?;
+    assert!(commit.wait(LONG).await?.success(), "{}", commit.output()?);
+    bench.persister.restart()?;
     wait_until("a warning", LONG, async || {
         let log = bench.persister.output().map_err(|error| error.to_string())?;
-        if log.contains("use `persister positions rewind`") { Ok(()) } else { Err(log) }
+        if log.contains(warning) { Ok(()) } else { Err(log) }
     })
     .await?;
-    bench.source.whole(Topic::InventoryLive, ("c", Version::now()), &[]).await?;
-    bench.shows(&[("a", None, None), ("b", None, None), ("c", None, None)]).await
+    Ok(())
 }

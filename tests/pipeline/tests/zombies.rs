@@ -1,0 +1,146 @@
+//! Persisters that stop between two steps: what they began counts once or not at all, and nobody
+//! waits for them for long.
+#![expect(clippy::print_stdout, reason = "the counts are for whoever reads the run")]
+
+use harness::{Program, World, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pipeline::{LONG, Load, MIGRATED, Outcome, complaints, persister};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// A transaction that has moved positions waits right before its end as long as somebody holds lock
+/// 1, and right after that as long as somebody holds lock 2. Who takes live partitions over from
+/// another waits as long as somebody holds lock 3.
+const BARRIERS: &str = "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM pg_advisory_xact_lock_shared(TG_ARGV[0]::int);
+        RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER before_commit AFTER UPDATE ON tributary.position
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+        WHEN (OLD.next_offset <> NEW.next_offset) EXECUTE FUNCTION wait(1);
+    CREATE TRIGGER after_positions AFTER UPDATE ON tributary.position FOR EACH ROW
+        WHEN (OLD.next_offset <> NEW.next_offset) EXECUTE FUNCTION wait(2);
+    CREATE TRIGGER after_taking_over AFTER UPDATE ON tributary.position FOR EACH ROW
+        WHEN (OLD.owner <> NEW.owner AND NEW.topic LIKE '%live') EXECUTE FUNCTION wait(3)";
+
+/// Where transactions wait.
+struct Barrier {
+    database: PgConnection,
+}
+
+impl Barrier {
+    async fn start(world: &World) -> Outcome<Self> {
+        let mut database = PgConnection::connect(world.database_url()).await?;
+        sqlx::raw_sql(BARRIERS).execute(&mut database).await?;
+        Ok(Self { database })
+    }
+
+    async fn run(&mut self, statement: &str) -> Outcome<()> {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut self.database).await?;
+        Ok(())
+    }
+
+    async fn close(&mut self, number: i32) -> Outcome<()> {
+        self.run(&format!("SELECT pg_advisory_lock({number})")).await
+    }
+
+    async fn open(&mut self, number: i32) -> Outcome<()> {
+        self.run(&format!("SELECT pg_advisory_unlock({number})")).await
+    }
+
+    /// Waits until somebody waits there, and gives the server's process.
+    async fn arrives(&mut self) -> Outcome<i32> {
+        Ok(wait_until("somebody waits", LONG, async || {
+            let waits = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            let found = sqlx::query_scalar(waits).fetch_optional(&mut self.database).await;
+            found.map_err(|error| error.to_string())?.ok_or_else(|| "nobody".to_owned())
+        })
+        .await?)
+    }
+}
+
+fn signal(program: &Program, signal: Signal) -> Outcome<()> {
+    let id = program.id().ok_or("it does not run")?;
+    Ok(kill(Pid::from_raw(id.pid), signal)?)
+}
+
+#[tokio::test]
+async fn a_commit_whose_persister_was_killed_counts_once_or_not_at_all() -> Outcome<()> {
+    let world = World::start("commits", &MIGRATED).await?;
+    let mut load = Load::start(&world, 3).await?;
+    let mut barrier = Barrier::start(&world).await?;
+    let only = persister(&world, "slot-0", &[])?;
+    load.publish(100).await?;
+    for happens in [true, false, true, false] {
+        barrier.close(1).await?;
+        let backend = load.publish_during(barrier.arrives()).await?;
+        only.kill();
+        only.restart()?;
+        load.publish(50).await?;
+        if !happens {
+            barrier.run(&format!("SELECT pg_terminate_backend({backend})")).await?;
+        }
+        barrier.open(1).await?;
+        load.publish(50).await?;
+    }
+    println!("4 commits: {:?}; it said {:#?}", load.prove().await?, complaints(&only)?);
+    Ok(())
+}
+
+/// The group gives its partitions away after six seconds. What the server does for it has ended by
+/// then.
+#[tokio::test]
+async fn a_persister_that_sleeps_in_a_transaction_is_not_waited_for() -> Outcome<()> {
+    let world = World::start("sleeper", &MIGRATED).await?;
+    let mut load = Load::start(&world, 4).await?;
+    let mut barrier = Barrier::start(&world).await?;
+    let sleeper = persister(&world, "slot-0", &[])?;
+    load.publish(100).await?;
+    load.prove().await?;
+    barrier.close(2).await?;
+    load.publish_during(barrier.arrives()).await?;
+    signal(&sleeper, Signal::SIGSTOP)?;
+    barrier.open(2).await?;
+    let other = persister(&world, "slot-1", &[])?;
+    load.publish(100).await?;
+    let asleep = load.prove().await?;
+    signal(&sleeper, Signal::SIGCONT)?;
+    load.publish(400).await?;
+    let proof = load.prove().await?;
+    let words = [complaints(&sleeper)?, complaints(&other)?];
+    println!("asleep: {asleep:?}, awake: {proof:?}; they said {words:#?}");
+    assert!(sleeper.status().is_none(), "{}", sleeper.output()?);
+    Ok(())
+}
+
+/// When it awakes it takes the snapshot partitions over from those to whom the group has given them
+/// meanwhile.
+#[tokio::test]
+async fn a_persister_that_sleeps_while_it_takes_over_keeps_nothing_from_the_others() -> Outcome<()>
+{
+    let world = World::start("thief", &MIGRATED).await?;
+    let mut load = Load::start(&world, 5).await?;
+    let mut barrier = Barrier::start(&world).await?;
+    let other = persister(&world, "slot-1", &[])?;
+    load.publish(50).await?;
+    load.prove().await?;
+    other.terminate();
+    other.wait(LONG).await?;
+    barrier.close(3).await?;
+    let thief = persister(&world, "slot-0", &[])?;
+    load.publish_during(barrier.arrives()).await?;
+    signal(&thief, Signal::SIGSTOP)?;
+    barrier.open(3).await?;
+    other.restart()?;
+    load.publish(50).await?;
+    let asleep = load.prove().await?;
+    signal(&thief, Signal::SIGCONT)?;
+    load.publish(400).await?;
+    let proof = load.prove().await?;
+    let words = [complaints(&thief)?, complaints(&other)?];
+    println!("asleep: {asleep:?}, awake: {proof:?}; they said {words:#?}");
+    let of_other = other.output()?;
+    assert!(of_other.contains("taking them back"), "{of_other}");
+    assert!(thief.status().is_none(), "{}", thief.output()?);
+    Ok(())
+}
