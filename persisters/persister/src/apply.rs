@@ -11,13 +11,12 @@ use crate::step;
 use crate::transaction::{Advance, advance};
 use crate::upserts::Counts;
 use crate::waiting::{Skipped, Waiting, park};
-use chassis::Backoff;
 use positions::{Owner, Stamp};
 use records::{Partition, Version};
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wire::Incoming;
 
 /// What a transaction does before its records.
@@ -39,16 +38,15 @@ impl Running<'_> {
     /// elsewhere.
     pub(crate) async fn persist(&mut self, fetched: Vec<Incoming>) -> Result<(), PersistError> {
         let started = Instant::now();
-        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
         loop {
             match self.apply(&fetched).await {
-                Ok(()) => break,
+                Ok(()) => break self.backoff.reset(),
                 Err(error) if chassis::ExitKind::is_final(&error) => return Err(error),
                 Err(error) => {
                     tracing::warn!(lane = ?self.lane.name, "{}", chassis::exit::chain(&error));
                     self.connection = None;
                     self.lane.types.forget();
-                    tokio::time::sleep(backoff.next_delay()).await;
+                    tokio::time::sleep(self.backoff.next_delay()).await;
                     if self.read_again(partitions(&fetched)).await {
                         return Ok(());
                     }

@@ -6,7 +6,7 @@ use crate::metrics::{Lane as LaneName, Metrics};
 use crate::progress::Progress;
 use crate::seen::Seen;
 use crate::types::Types;
-use chassis::Health;
+use chassis::{Backoff, Health};
 use positions::{Keeper, Owner};
 use records::{Offset, Partition};
 use sqlx::PgConnection;
@@ -64,6 +64,8 @@ pub(crate) struct Running<'a> {
     pub(crate) stuck: HashSet<Partition>,
     /// Partitions that the group leaves to this member and the table gives to another, since when.
     pub(crate) disowned: HashMap<Partition, Instant>,
+    /// How long to wait after a batch that failed: not less because the next one begins anew.
+    pub(crate) backoff: Backoff,
     /// When types that wait were last tried again.
     pub(crate) released_at: Option<Instant>,
     /// When the log was last compared with what was read of it.
@@ -91,6 +93,7 @@ impl Lane {
             stale: HashSet::new(),
             stuck: HashSet::new(),
             disowned: HashMap::new(),
+            backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(5)),
             released_at: None,
             settled_at: None,
             seen: Seen::default(),

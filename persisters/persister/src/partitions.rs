@@ -184,6 +184,17 @@ impl Running<'_> {
                 self.disowned(partition);
             }
         }
+        let back = |(partition, next): (&Partition, &Offset)| {
+            Some((self.expected.get(partition)?.0 - next.0).max(0))
+        };
+        let back: i64 = positions.iter().filter_map(back).sum();
+        if back > 0 {
+            tracing::warn!(
+                topic = self.lane.owner.topic,
+                records = back,
+                "PostgreSQL has lost the last commits, in a crash or by a restore; reading again"
+            );
+        }
         self.seek(positions);
         true
     }

@@ -9,9 +9,10 @@ use crate::place::Place;
 use crate::rebalance::{Positions, Rebalancing};
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use records::Partition;
+use std::cell::Cell;
 use std::sync::{Arc, mpsc as commands};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ const POLL: Duration = Duration::from_millis(50);
 const SEEK_MAX: Duration = Duration::from_secs(10);
 /// The most that leaving the group may take.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
+
+/// How often it is told that no broker answers.
+const OUTAGE_TOLD_EVERY: Duration = Duration::from_secs(30);
 
 /// How to join a consumer group.
 #[derive(Debug, Clone)]
@@ -96,7 +100,7 @@ impl Reader {
         }
         let (commands, inbox) = commands::channel();
         let handle = ReaderHandle { commands, place };
-        let worker = Worker { consumer, inbox, stop: stop.clone() };
+        let worker = Worker { consumer, inbox, stop: stop.clone(), told_outage: Cell::new(None) };
         let thread = std::thread::Builder::new()
             .name("kafka-reader".to_owned())
             .spawn(move || worker.run())
@@ -121,6 +125,8 @@ struct Worker {
     consumer: BaseConsumer<Rebalancing>,
     inbox: commands::Receiver<Command>,
     stop: CancellationToken,
+    /// When it was last told that no broker answers.
+    told_outage: Cell<Option<Instant>>,
 }
 
 impl Worker {
@@ -130,12 +136,27 @@ impl Worker {
             match self.consumer.poll(POLL) {
                 None => {}
                 Some(Ok(message)) => self.events().tell(Event::Record((&message).into())),
+                Some(Err(source)) if self.is_old_news(&source) => {}
                 Some(Err(source)) => self.tell_failure("reading", source),
             }
         }
         // The last commits.
         self.obey_all();
         self.leave();
+    }
+
+    /// The client says many times a second that no broker answers.
+    fn is_old_news(&self, source: &KafkaError) -> bool {
+        let is_outage = matches!(
+            source.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)
+        );
+        let told = self.told_outage.get();
+        if !is_outage || told.is_some_and(|told| told.elapsed() < OUTAGE_TOLD_EVERY) {
+            return is_outage;
+        }
+        self.told_outage.set(Some(Instant::now()));
+        false
     }
 
     /// Leaves the group while the client is still open: a static member's close would not say so,

@@ -8,6 +8,9 @@ use pipeline::{LONG, Load, MIGRATED, Outcome, complaints, persister};
 use sqlx::{Connection, PgConnection};
 use std::time::{Duration, Instant};
 
+/// Longer than the group waits for a member.
+const GONE: Duration = Duration::from_secs(20);
+
 /// What `pg_ctl stop -m immediate` sends.
 const IMMEDIATE: Signal = Signal::SIGQUIT;
 
@@ -39,20 +42,108 @@ impl Surroundings {
     }
 }
 
-#[tokio::test]
-async fn a_database_that_crashes_loses_commits_and_no_record() -> Outcome<()> {
-    let mut all = Surroundings::start("database-crashes", 6).await?;
-    for _ in 0..3 {
-        all.load.publish_some(200).await?;
-        let server = &all.world.parts().postgres.server;
+/// Throws out whoever is connected, and lets nobody in.
+const CLOSE: &str = "ALTER DATABASE \"{}\" ALLOW_CONNECTIONS false;
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'";
+
+impl Surroundings {
+    async fn crash_database(&mut self) -> Outcome<()> {
+        let server = &self.world.parts().postgres.server;
         let id = server.id().ok_or("PostgreSQL does not run")?;
         kill(Pid::from_raw(id.pid), IMMEDIATE)?;
         let gone = wait_until("PostgreSQL's end", LONG, async || {
             if server.id().is_none() { Ok(()) } else { Err("it runs") }
         });
         gone.await?;
-        all.load.publish_during(async { Ok(server.restart().await?) }).await?;
+        self.load.publish_during(async { Ok(server.restart().await?) }).await
+    }
+
+    /// Runs statements one by one, in which `{}` stands for the database, while the load goes on.
+    async fn administer(&mut self, statements: &[&str]) -> Outcome<()> {
+        let postgres = &self.world.parts().postgres;
+        let name = self.world.database_url().rsplit('/').next().unwrap_or_default();
+        let done = async {
+            for statement in statements {
+                postgres.administer("tests", statement.replace("{}", name)).await?;
+            }
+            Ok(())
+        };
+        self.load.publish_during(done).await
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_loses_commits_or_connections_or_goes_back_loses_no_record() -> Outcome<()>
+{
+    let mut all = Surroundings::start("database", 6).await?;
+    for _ in 0..3 {
+        all.load.publish_some(200).await?;
+        all.crash_database().await?;
     }
     all.load.publish(100).await?;
-    all.prove("3 crashes of PostgreSQL").await
+    all.prove("3 crashes of PostgreSQL").await?;
+
+    for _ in 0..10 {
+        all.load.publish_some(100).await?;
+        let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = '{}' AND random() < 0.7";
+        all.administer(&[terminate]).await?;
+    }
+    all.prove("10 times lost connections").await?;
+
+    let open = "ALTER DATABASE \"{}\" ALLOW_CONNECTIONS true";
+    all.administer(&[CLOSE, "CREATE DATABASE \"{}-old\" TEMPLATE \"{}\" OWNER tributary", open])
+        .await?;
+    all.load.publish(200).await?;
+    // The older state knows other owners than those of now.
+    all.members[0].restart()?;
+    all.load.publish(300).await?;
+    let rename = "ALTER DATABASE \"{}-old\" RENAME TO \"{}\"";
+    all.administer(&[CLOSE, "DROP DATABASE \"{}\"", rename]).await?;
+    all.load.publish(100).await?;
+    all.prove("a restore of an old backup").await
+}
+
+#[tokio::test]
+async fn servers_that_are_gone_for_a_while_are_waited_for() -> Outcome<()> {
+    let mut all = Surroundings::start("gone", 7).await?;
+    for _ in 0..2 {
+        all.load.publish_some(200).await?;
+        let kafka = &all.world.parts().kafka.server;
+        kafka.kill();
+        all.load.publish_during(async { Ok(kafka.restart().await?) }).await?;
+    }
+    all.load.publish(100).await?;
+    all.prove("2 crashes of Kafka").await?;
+
+    // A program that starts has met no schema yet.
+    let registry = &all.world.parts().registry.server;
+    registry.kill();
+    all.members[0].restart()?;
+    all.load.publish(400).await?;
+    all.load.publish_during(async { Ok(registry.restart().await?) }).await?;
+    all.prove("a registry that was gone").await?;
+
+    let revoked = all.members[1].output()?.matches("revoked").count();
+    let postgres = &all.world.parts().postgres.server;
+    postgres.kill();
+    let since = Instant::now();
+    while since.elapsed() < GONE {
+        all.load.publish(10).await?;
+    }
+    all.load.publish_during(async { Ok(postgres.restart().await?) }).await?;
+    all.prove("a database that was gone for 20 s").await?;
+    assert_eq!(all.members[1].output()?.matches("revoked").count(), revoked);
+
+    // Another registry, or one that was made anew, gives known ids to other schemas.
+    let mut database = PgConnection::connect(all.world.database_url()).await?;
+    let other = "UPDATE tributary.schema SET json = '\"string\"'";
+    sqlx::query(other).execute(&mut database).await?;
+    all.members[1].restart()?;
+    all.load.publish(100).await?;
+    let ended = all.load.publish_during(async { Ok(all.members[1].wait(LONG).await?) }).await?;
+    assert_eq!(ended.code(), Some(64));
+    let log = all.members[1].output()?;
+    assert!(log.contains("the registry has another schema under id"), "{log}");
+    Ok(())
 }
