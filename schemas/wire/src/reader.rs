@@ -23,8 +23,10 @@ use tokio_util::sync::CancellationToken;
 const POLL: Duration = Duration::from_millis(50);
 /// The most that a seek may take.
 const SEEK_MAX: Duration = Duration::from_secs(10);
-/// The most that leaving the group may take.
-const LEAVE_MAX: Duration = Duration::from_secs(3);
+/// The most that leaving the group may take: during a rebalance its end is waited for.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
+/// How long the client gets to say goodbye once it has no partitions: it does not tell when it has.
+const GOODBYE: Duration = Duration::from_millis(300);
 
 /// How often it is told that no broker answers.
 const OUTAGE_TOLD_EVERY: Duration = Duration::from_secs(30);
@@ -166,11 +168,15 @@ impl Worker {
             return;
         }
         self.consumer.unsubscribe();
-        let deadline = Instant::now() + LEAVE_MAX;
-        while self.consumer.assignment().is_ok_and(|owned| owned.count() > 0)
-            && Instant::now() < deadline
-        {
-            // Records that still come are read again by the next owner.
+        let has_some = || self.consumer.assignment().is_ok_and(|owned| owned.count() > 0);
+        self.poll_while(LEAVE_MAX, has_some);
+        self.poll_while(GOODBYE, || true);
+    }
+
+    /// Records that still come are read again by the next owner.
+    fn poll_while(&self, max: Duration, goes_on: impl Fn() -> bool) {
+        let deadline = Instant::now() + max;
+        while goes_on() && Instant::now() < deadline {
             let _ = self.consumer.poll(POLL);
         }
     }
