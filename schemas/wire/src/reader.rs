@@ -265,6 +265,12 @@ fn consumer_config(settings: &KafkaSettings, options: &GroupOptions) -> ClientCo
         .set("heartbeat.interval.ms", "1000")
         .set("max.poll.interval.ms", "3600000")
         .set("queued.max.messages.kbytes", options.queue_kibibytes_max.to_string())
+        // Small records cost the client far more than their bytes, and what waits in its one queue
+        // delays the other partitions' records.
+        .set("queued.min.messages", "10000")
+        .set("fetch.message.max.bytes", "262144")
+        // A second by default, for all partitions, whenever the queue is full.
+        .set("fetch.queue.backoff.ms", "5")
         .set("fetch.wait.max.ms", "100");
     config
 }

@@ -96,7 +96,8 @@ impl Source {
     ) -> Outcome<()> {
         let (source, native_id) = (&self.name, &NativeId::new(id)?);
         let partial = false;
-        self.upsert(topic, &Upsert { source, native_id, version, partial, attributes }).await
+        self.post(topic, &Upsert { source, native_id, version, partial, attributes }).await?;
+        self.acknowledged().await
     }
 
     /// Sends some attributes of an object, on the live lane.
@@ -110,14 +111,27 @@ impl Source {
     ) -> Outcome<()> {
         let (source, native_id) = (&self.name, &NativeId::new(id)?);
         let upsert = Upsert { source, native_id, version, partial: true, attributes };
-        self.upsert(Topic::InventoryLive, &upsert).await
+        self.post(Topic::InventoryLive, &upsert).await?;
+        self.acknowledged().await
     }
 
-    async fn upsert(&self, topic: Topic, upsert: &Upsert<'_>) -> Outcome<()> {
+    /// Sends an object of any source, and does not wait for the acknowledgement.
+    ///
+    /// # Errors
+    /// What Kafka said.
+    pub async fn post(&self, topic: Topic, upsert: &Upsert<'_>) -> Outcome<()> {
         let mut avro = Vec::new();
         self.encoder.encode(upsert, &mut avro)?;
-        let key = object_key(&self.name, self.entity_type(), upsert.native_id);
-        self.send(topic, key, frame(self.entity, &avro)).await
+        let key = object_key(upsert.source, self.entity_type(), upsert.native_id);
+        self.put(topic, key, frame(self.entity, &avro)).await
+    }
+
+    /// Waits until Kafka has everything.
+    ///
+    /// # Errors
+    /// What Kafka said.
+    pub async fn acknowledged(&self) -> Outcome<()> {
+        Ok(self.publisher.acknowledged().await?)
     }
 
     /// Sends a delete on the live lane.
@@ -187,14 +201,18 @@ impl Source {
     /// # Errors
     /// What Kafka said.
     pub async fn send(&self, topic: Topic, key: String, payload: Vec<u8>) -> Outcome<()> {
+        self.put(topic, key, payload).await?;
+        self.acknowledged().await
+    }
+
+    async fn put(&self, topic: Topic, key: String, payload: Vec<u8>) -> Outcome<()> {
         let outgoing = Outgoing {
             topic: self.kafka.topic(topic),
             key: Some(key.into_bytes()),
             payload: Some(payload),
             headers: Vec::new(),
         };
-        self.publisher.send(outgoing).await?;
-        Ok(self.publisher.acknowledged().await?)
+        Ok(self.publisher.send(outgoing).await?)
     }
 
     /// How many records a topic has.

@@ -1,0 +1,115 @@
+//! More records than a persister can take at once: others wait for a bounded time, and memory is
+//! bounded, too.
+#![expect(clippy::print_stdout, reason = "the figures are for whoever reads the run")]
+
+use harness::wait_until;
+use pipeline::{Bench, LONG, Outcome, persister};
+use records::{NativeId, SourceName, Topic, Upsert, Version};
+use std::time::{Duration, Instant};
+use tokio::time::interval;
+
+const BACKLOG: usize = 300_000;
+const RESIDENT_MIB_MAX: u64 = 150;
+
+/// How long one source floods.
+const FLOOD: Duration = Duration::from_secs(2);
+/// How many others there are, and how often one of them has a change.
+const OTHERS: usize = 100;
+const CHANGE_EVERY: Duration = Duration::from_millis(20);
+/// Generous: the tests share a machine.
+const AGE_MAX_SECONDS: f64 = 30.0;
+
+const AGES: &str = "SELECT percentile_cont(ARRAY[0.5, 0.9, 1]) WITHIN GROUP (ORDER BY \
+     extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 - version / 1e6::float8) \
+     FROM inventory_all.widget WHERE source LIKE 'small-%'";
+
+fn text(number: usize) -> String {
+    format!("{number:06}")
+}
+
+async fn post(bench: &Bench, topic: Topic, (source, id): (&str, &str)) -> Outcome<()> {
+    let (source, native_id) = (&SourceName::new(source)?, &NativeId::new(id)?);
+    let attributes = &[("name", id.into()), ("size", 7_i64.into())];
+    let version = Version::now();
+    let upsert = Upsert { source, native_id, version, partial: false, attributes };
+    bench.source.post(topic, &upsert).await
+}
+
+/// As fast as it can, about so many objects; gives how many records it was.
+async fn flood(bench: &Bench, objects: usize) -> Outcome<usize> {
+    let (started, mut count) = (Instant::now(), 0);
+    while started.elapsed() < FLOOD {
+        post(bench, Topic::InventoryLive, ("flood", &text(count % objects))).await?;
+        count += 1;
+        if count.is_multiple_of(100) {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(count)
+}
+
+async fn small_changes(bench: &Bench) -> Outcome<usize> {
+    let (started, mut count) = (Instant::now(), 0);
+    let mut changes = interval(CHANGE_EVERY);
+    while started.elapsed() < FLOOD {
+        changes.tick().await;
+        let source = format!("small-{}", count % OTHERS);
+        post(bench, Topic::InventoryLive, (&source, &text(count))).await?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+async fn ages_under_a_flood(name: &str, objects: usize) -> Outcome<()> {
+    let mut bench = Bench::start(name).await?;
+    bench.source.whole(Topic::InventoryLive, ("first", Version::now()), &[]).await?;
+    bench.shows(&[("first", None, None)]).await?;
+    let (flooded, changed) = tokio::try_join!(flood(&bench, objects), small_changes(&bench))?;
+    bench.source.acknowledged().await?;
+    let applied = i64::try_from(flooded + changed + 1)?;
+    let started = Instant::now();
+    bench.answers("SELECT sum(next_offset)::bigint FROM tributary.position", Some(applied)).await?;
+    let left = started.elapsed();
+    let ages: Vec<f64> = sqlx::query_scalar(AGES).fetch_one(&mut bench.database).await?;
+    println!(
+        "{flooded} records of {objects} objects in 2 s, {left:.1?} more to apply them; \
+         {changed} changes of others: median, 90 %, oldest {ages:.2?} s"
+    );
+    assert!(ages.last().is_some_and(|oldest| *oldest < AGE_MAX_SECONDS));
+    Ok(())
+}
+
+#[tokio::test]
+async fn changes_of_small_sources_wait_a_bounded_time_for_one_that_floods() -> Outcome<()> {
+    ages_under_a_flood("flood", 5_000).await?;
+    // All on one partition.
+    ages_under_a_flood("one", 1).await
+}
+
+#[tokio::test]
+async fn a_backlog_does_not_fill_the_memory() -> Outcome<()> {
+    let bench = Bench::start("backlog").await?;
+    bench.persister.kill();
+    for number in 0..BACKLOG {
+        let topic = [Topic::InventoryLive, Topic::InventorySnapshot][number % 2];
+        post(&bench, topic, ("bulk", &text(number))).await?;
+    }
+    bench.source.acknowledged().await?;
+    let (mut resident_kib, started) = (0, Instant::now());
+    let persister = persister(&bench.world, "slot-0", &[])?;
+    let mut database = bench.database;
+    wait_until("the backlog applied", LONG, async || {
+        resident_kib = persister.resident_kib().max(Some(resident_kib)).unwrap_or_default();
+        let applied = "SELECT sum(next_offset)::bigint FROM tributary.position";
+        let applied = sqlx::query_scalar::<_, Option<i64>>(applied).fetch_one(&mut database).await;
+        match applied.map_err(|error| error.to_string())? {
+            Some(applied) if usize::try_from(applied) == Ok(BACKLOG) => Ok(()),
+            applied => Err(format!("{applied:?}")),
+        }
+    })
+    .await?;
+    let (seconds, mebibytes) = (started.elapsed().as_secs_f64(), resident_kib / 1024);
+    println!("{BACKLOG} records in {seconds:.1} s, at most {mebibytes} MiB resident");
+    assert!(mebibytes < RESIDENT_MIB_MAX);
+    Ok(())
+}
