@@ -1,12 +1,14 @@
 //! The records of the contract that are not entities, with their Avro forms.
 
+use crate::history::{Event, Samples};
 use crate::{InvalidName, NativeId, SourceName, TypeName, Version};
 use apache_avro::{Schema, from_avro_datum, from_value, to_avro_datum, to_value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::LazyLock;
 
 /// The files in `schemas/avro` that are records of the contract.
-pub const NAMES: &[&str] = &["delete", "extent", "lease", "position", "directive"];
+pub const NAMES: &[&str] =
+    &["delete", "extent", "lease", "position", "directive", "event", "samples"];
 
 /// An object is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +110,9 @@ pub enum ContractError {
     /// A name breaks its rule.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// Another rule of the contract.
+    #[error("{0}")]
+    Rule(String),
 }
 
 /// A record of the contract: its schema and its Avro form.
@@ -166,6 +171,8 @@ contract_record!(Extent, "extent", "tributary.inventory.Extent");
 contract_record!(Lease, "lease", "tributary.checkpoints.Lease");
 contract_record!(Position, "position", "tributary.checkpoints.Position");
 contract_record!(Directive, "directive", "tributary.control.Directive");
+contract_record!(Event, "event", "tributary.events.Event");
+contract_record!(Samples, "samples", "tributary.metrics.Samples");
 
 /// A delete whose names are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,6 +203,7 @@ impl Delete {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::{Object, Series, Severity};
 
     fn round_trip<R: ContractRecord + PartialEq + std::fmt::Debug>(record: &R) {
         assert_eq!(&R::decode(R::schema(), &record.encode()).unwrap(), record);
@@ -228,6 +236,33 @@ mod tests {
             listing_wanted_since: Some(5),
             scope: Some(Scope { entity_type: "host".into(), prefix: "h".into() }),
             expires_at: 11,
+        });
+    }
+
+    #[test]
+    fn events_and_samples_survive_their_avro_form() {
+        let (source, native_id) = ("vc1".to_owned(), "h".to_owned());
+        let object = Object { entity_type: "host".into(), native_id: native_id.clone() };
+        round_trip(&Event {
+            source: source.clone(),
+            event_id: "7".into(),
+            event_type: "HostConnected".into(),
+            occurred_at: 7,
+            severity: Severity::Warning,
+            subject: Some(object.clone()),
+            related: vec![object],
+            message: "m".into(),
+            details: [("k".to_owned(), "v".to_owned())].into(),
+        });
+        let (name, unit) = ("cpu".to_owned(), "percent".to_owned());
+        round_trip(&Samples {
+            source,
+            entity_type: "host".into(),
+            native_id,
+            version: 7,
+            start: 9,
+            step_ms: 20_000,
+            series: vec![Series { name, unit, values: vec![Some(1.5), None] }],
         });
     }
 }

@@ -4,6 +4,7 @@ pub mod builtin;
 pub mod contract;
 mod encode;
 pub mod extents;
+pub mod history;
 pub mod model;
 mod names;
 mod schema;
