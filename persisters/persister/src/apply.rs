@@ -1,6 +1,6 @@
 //! Applies what a lane has fetched, in transactions that carry the positions.
 
-use crate::decode::{Decoded, Rejected, Step, Work, decode};
+use crate::decode::{Decoded, Rejected, Step, Work, decode, decode_history};
 use crate::error::PersistError;
 use crate::isolate::isolate;
 use crate::lane::Running;
@@ -62,8 +62,9 @@ impl Running<'_> {
 
     async fn apply(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {
         self.look_up_schemas(fetched).await?;
-        let Decoded { steps, rejected, waiting } = decode(fetched, &self.lane.types);
+        let Decoded { mut steps, rejected, waiting } = self.decode(fetched);
         self.bury(fetched, &rejected).await?;
+        self.prepare(&mut steps).await?;
         let licence = self.licence(fetched, &waiting).await?;
         let mut done = 0;
         for step in &steps {
@@ -75,6 +76,28 @@ impl Running<'_> {
         }
         let sources = self.seen.due(sources(&steps));
         remember(self.connect().await?, &sources).await
+    }
+
+    fn decode(&self, fetched: &[Incoming]) -> Decoded {
+        match self.lane.name.history() {
+            None => decode(fetched, &self.lane.types),
+            Some(kind) => {
+                let window = self.lane.history.window(kind, Version::now());
+                decode_history(fetched, &self.lane.types, (kind, window))
+            }
+        }
+    }
+
+    /// Makes what rows need and what must not wait for the end of their transaction.
+    async fn prepare(&mut self, steps: &mut [Step]) -> Result<(), PersistError> {
+        self.connect().await?;
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        for step in steps {
+            if let Work::History(batch) = &mut step.work {
+                self.known.prepare(connection, batch).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn look_up_schemas(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {
@@ -119,7 +142,7 @@ impl Running<'_> {
         fetched: &[Incoming],
         waiting: &[(usize, Arc<Waiting>)],
     ) -> Result<Licence, PersistError> {
-        if self.lane.name == LaneName::Live {
+        if self.lane.name != LaneName::Snapshot {
             return Ok(Licence::default());
         }
         let live = self.lane.live.clone();
@@ -215,18 +238,27 @@ impl Running<'_> {
         metrics.records_unchanged.get_or_create(&label).inc_by(counts.unchanged);
         metrics.rows_changed.get_or_create(&label).inc_by(counts.rows_changed);
         let now = Version::now();
-        if let Work::Changes(batches) = &step.work {
-            let ages = metrics.record_age.get_or_create(&label);
-            let records = batches.values().flat_map(plan::Batch::records);
-            records
-                .map(|r| r.version.age_seconds(now))
-                .filter(|a| *a >= 0.0)
-                .for_each(|a| ages.observe(a));
-        }
+        let ages = metrics.record_age.get_or_create(&label);
+        versions(&step.work)
+            .into_iter()
+            .map(|version| version.age_seconds(now))
+            .filter(|age| *age >= 0.0)
+            .for_each(|age| ages.observe(age));
         self.expected.extend(advances.iter().map(|a| (a.partition, a.next)));
         self.lane.progress.applied(advances.iter().map(|a| (a.partition, a.next)));
         let next = advances.iter().map(|a| (a.partition, a.next)).collect();
         self.lane.group.commit(&self.lane.owner.topic, next);
+    }
+}
+
+/// The versions of a step's records; of events, when they happened.
+fn versions(work: &Work) -> Vec<Version> {
+    match work {
+        Work::Changes(batches) => {
+            batches.values().flat_map(plan::Batch::records).map(|r| r.version).collect()
+        }
+        Work::Extent(_) => Vec::new(),
+        Work::History(batch) => batch.versions(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! From fetched records to steps: batches by type, and extents on their own.
+//! From fetched records to steps: batches by type, and extents on their own; or one batch of events
+//! or samples.
 
 use crate::types::{Meaning, Types};
 use crate::waiting::Waiting;
@@ -8,6 +9,9 @@ use records::{NativeId, SourceName, TypeName, Version};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::Incoming;
+
+/// Why a record can't be applied: its class, and what is wrong.
+type Reject = (&'static str, String);
 
 /// Records that are applied in one transaction, with the number of the last one.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub enum Work {
     Changes(BTreeMap<TypeName, Batch>),
     /// An extent, in a short transaction of its own.
     Extent(Extent),
+    /// Events or samples.
+    History(history::Batch),
 }
 
 /// A record that can't be applied.
@@ -85,16 +91,14 @@ fn decode_one(
     origin: usize,
     types: &Types,
     batches: &mut BTreeMap<TypeName, Batch>,
-) -> Result<One, (&'static str, String)> {
-    let payload =
-        record.payload.as_deref().ok_or(("no_value", "the record is empty".to_owned()))?;
-    let (id, avro) = wire::unframe(payload).map_err(|e| ("not_framed", e.to_string()))?;
+) -> Result<One, Reject> {
+    let (meaning, avro) = meaning(record, types)?;
     let contract = |e: records::contract::ContractError| ("invalid_record", e.to_string());
-    match types.meaning(id) {
-        None => Err(("unknown_schema", format!("schema id {} was not looked up", id.0))),
-        Some(Meaning::Refused(class, reason)) => Err((class, reason.clone())),
-        Some(Meaning::Waiting(waiting)) => Ok(One::Waiting(Arc::clone(waiting))),
-        Some(Meaning::Entity(entity_type, plan)) => {
+    match meaning {
+        Meaning::Refused(class, reason) => Err((class, reason.clone())),
+        Meaning::History(..) => Err(wrong_topic()),
+        Meaning::Waiting(waiting) => Ok(One::Waiting(Arc::clone(waiting))),
+        Meaning::Entity(entity_type, plan) => {
             let table = types.table(entity_type).expect("made when the schema was looked up");
             let batch = batches
                 .entry(entity_type.clone())
@@ -102,11 +106,11 @@ fn decode_one(
             plan.decode(avro, origin, batch).map_err(|e| ("invalid_record", e.to_string()))?;
             Ok(One::Change)
         }
-        Some(Meaning::Extent(writer)) => {
+        Meaning::Extent(writer) => {
             let extent = Extent::decode(writer, avro).map_err(contract)?;
             check_extent(&extent).map(|()| One::Extent(extent))
         }
-        Some(Meaning::Delete(writer)) => {
+        Meaning::Delete(writer) => {
             let delete = Delete::decode(writer, avro).map_err(contract)?;
             let (object, version) = delete.validate().map_err(contract)?;
             check_version(version)?;
@@ -126,6 +130,44 @@ fn decode_one(
     }
 }
 
+/// What a record is, and its Avro.
+fn meaning<'a>(record: &'a Incoming, types: &'a Types) -> Result<(&'a Meaning, &'a [u8]), Reject> {
+    let payload =
+        record.payload.as_deref().ok_or(("no_value", "the record is empty".to_owned()))?;
+    let (id, avro) = wire::unframe(payload).map_err(|e| ("not_framed", e.to_string()))?;
+    let unknown = || ("unknown_schema", format!("schema id {} was not looked up", id.0));
+    Ok((types.meaning(id).ok_or_else(unknown)?, avro))
+}
+
+/// Decodes fetched events or samples whose schema ids have been looked up.
+#[must_use]
+pub fn decode_history(
+    fetched: &[Incoming],
+    types: &Types,
+    (kind, window): (history::Kind, history::Window),
+) -> Decoded {
+    let mut decoded = Decoded::default();
+    let mut batch = history::Batch::new(kind);
+    for (origin, record) in fetched.iter().enumerate() {
+        let added = meaning(record, types).and_then(|(meaning, avro)| match meaning {
+            Meaning::Refused(class, reason) => Err((*class, reason.clone())),
+            Meaning::History(found, writer) if *found == kind => {
+                batch.add(origin, (writer, avro), &window)
+            }
+            _ => Err(wrong_topic()),
+        });
+        if let Err((class, message)) = added {
+            decoded.rejected.push(Rejected { origin, class, message });
+        }
+    }
+    decoded.steps.push(Step { work: Work::History(batch), end: fetched.len() });
+    decoded
+}
+
+fn wrong_topic() -> Reject {
+    ("wrong_topic", "records of this type belong to another topic".to_owned())
+}
+
 /// The delete of an object whose type has not been met: an extent over nothing but its key, which
 /// says the same.
 fn only(
@@ -143,7 +185,7 @@ fn only(
     }
 }
 
-fn check_extent(extent: &Extent) -> Result<(), (&'static str, String)> {
+fn check_extent(extent: &Extent) -> Result<(), Reject> {
     let invalid = |reason: String| ("invalid_record", reason);
     SourceName::new(&extent.source).map_err(|e| invalid(e.to_string()))?;
     if let Some(name) = &extent.entity_type {
@@ -158,7 +200,7 @@ fn check_extent(extent: &Extent) -> Result<(), (&'static str, String)> {
     check_version(Version::from_micros(extent.version))
 }
 
-fn check_version(version: Version) -> Result<(), (&'static str, String)> {
+fn check_version(version: Version) -> Result<(), Reject> {
     if version.is_plausible(Version::now()) {
         return Ok(());
     }

@@ -4,6 +4,9 @@
 /// check options of views, and limits such as that of an index row.
 const REFUSALS: [&str; 4] = ["22", "23", "44", "54"];
 
+/// What a check constraint refuses and, without the name of one, what has no partition.
+const CHECK_VIOLATION: &str = "23514";
+
 /// What a trigger raises.
 const RAISE_EXCEPTION: &str = "P0001";
 
@@ -63,6 +66,10 @@ impl PersistError {
     pub fn refusal(&self) -> Option<String> {
         let Self::Database(sqlx::Error::Database(error)) = self else { return None };
         let code = error.code()?;
+        if code == CHECK_VIOLATION && error.constraint().is_none() {
+            // Somebody has dropped the partition: the next try makes it anew.
+            return None;
+        }
         let is_refusal =
             REFUSALS.iter().any(|class| code.starts_with(class)) || code == RAISE_EXCEPTION;
         is_refusal.then(|| format!("{} (SQLSTATE {code})", error.message()))

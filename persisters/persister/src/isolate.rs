@@ -44,16 +44,39 @@ pub async fn isolate(
 ) -> Result<Isolated, PersistError> {
     // A constraint that waits for the commit would refuse everything there.
     sqlx::query("SET CONSTRAINTS ALL IMMEDIATE").execute(&mut *connection).await?;
-    if let Work::Changes(batches) = &step.work {
-        return isolate_changes(connection, batches, tables).await;
+    match &step.work {
+        Work::Changes(batches) => isolate_changes(connection, batches, tables).await,
+        Work::History(batch) => isolate_history(connection, batch.clone()).await,
+        Work::Extent(_) => match try_work(connection, &step.work, tables).await {
+            Ok(counts) => Ok(Isolated { counts, refused: Vec::new() }),
+            Err(error) => {
+                let refusal = rejected(step.end - 1, error.refusal().ok_or(error)?);
+                Ok(Isolated { counts: Counts::default(), refused: vec![refusal] })
+            }
+        },
     }
-    match try_work(connection, &step.work, tables).await {
-        Ok(counts) => Ok(Isolated { counts, refused: Vec::new() }),
-        Err(error) => {
-            let refusal = rejected(step.end - 1, error.refusal().ok_or(error)?);
-            Ok(Isolated { counts: Counts::default(), refused: vec![refusal] })
+}
+
+async fn isolate_history(
+    connection: &mut PgConnection,
+    batch: history::Batch,
+) -> Result<Isolated, PersistError> {
+    let mut isolated = Isolated::default();
+    let mut parts = vec![batch];
+    while let Some(part) = parts.pop() {
+        let work = Work::History(part.clone());
+        match try_work(connection, &work, &HashMap::new()).await {
+            Ok(counts) => isolated.counts += counts,
+            Err(error) => {
+                let refusal = error.refusal().ok_or(error)?;
+                match part.halves() {
+                    Ok((first, second)) => parts.extend([second, first]),
+                    Err(only) => isolated.refused.extend(only.map(|o| rejected(o, refusal))),
+                }
+            }
         }
     }
+    Ok(isolated)
 }
 
 async fn isolate_changes(

@@ -16,7 +16,7 @@ const MEASURE_EVERY: Duration = Duration::from_secs(5);
 /// # Errors
 /// None: the next measure heals what has failed.
 pub async fn measure(
-    lanes: [Progress; 2],
+    lanes: Vec<Progress>,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> Result<(), PersistError> {

@@ -30,7 +30,7 @@ pub struct Lane {
     pub database: schemas::database::DatabaseSettings,
     /// Commands to the reader thread.
     pub reader: ReaderHandle,
-    /// The group's own reader, which commits for both lanes.
+    /// The group's own reader, which commits for all lanes.
     pub group: ReaderHandle,
     /// What the reader thread has fetched.
     pub events: mpsc::Receiver<Event>,
@@ -50,12 +50,16 @@ pub struct Lane {
     pub live: Progress,
     /// The most records of a batch.
     pub batch_records: usize,
+    /// How long events and samples are kept.
+    pub history: history::Settings,
 }
 
 /// A lane that runs: its connection and its partitions.
 pub(crate) struct Running<'a> {
     pub(crate) lane: &'a mut Lane,
     pub(crate) connection: Option<PgConnection>,
+    /// What the connection knows of partitions and series.
+    pub(crate) known: history::Known,
     /// The partitions of this member, and where the table must say that they are.
     pub(crate) expected: HashMap<Partition, Offset>,
     /// Partitions that are being read again: their records are stale until they are assigned anew.
@@ -89,6 +93,7 @@ impl Lane {
         let mut running = Running {
             lane: &mut self,
             connection: None,
+            known: history::Known::default(),
             expected: HashMap::new(),
             stale: HashSet::new(),
             stuck: HashSet::new(),

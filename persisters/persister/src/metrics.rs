@@ -8,13 +8,29 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 
-/// The lanes of the inventory.
+/// The lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Changes as they happen.
     Live,
     /// Full refreshes.
     Snapshot,
+    /// What happened at the sources.
+    Events,
+    /// What their counters showed.
+    Metrics,
+}
+
+impl Lane {
+    /// What its records are, if they are no inventory.
+    #[must_use]
+    pub const fn history(self) -> Option<history::Kind> {
+        match self {
+            Self::Live | Self::Snapshot => None,
+            Self::Events => Some(history::Kind::Events),
+            Self::Metrics => Some(history::Kind::Samples),
+        }
+    }
 }
 
 impl EncodeLabelValue for Lane {
@@ -22,6 +38,8 @@ impl EncodeLabelValue for Lane {
         let name = match self {
             Self::Live => "live",
             Self::Snapshot => "snapshot",
+            Self::Events => "events",
+            Self::Metrics => "metrics",
         };
         name.encode(encoder)
     }
@@ -41,7 +59,7 @@ pub struct ClassLabel {
     pub class: &'static str,
 }
 
-/// Which partition of which of the inventory's topics.
+/// Which partition of which topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LagLabel {
     /// The topic's full name.

@@ -1,4 +1,4 @@
-//! Both lanes of one member of the group: threads, tasks, and who owns what.
+//! All lanes of one member of the group: threads, tasks, and who owns what.
 
 use crate::dead_letters::DeadLetters;
 use crate::error::PersistError;
@@ -10,18 +10,35 @@ use crate::purge::Purger;
 use crate::settings::Settings;
 use crate::types::Types;
 use chassis::Health;
+use history::Upkeep;
 use positions::{Keeper, Owner, Ownership, Refresh};
 use records::{Topic, Version};
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wire::{Admin, GroupOptions, Reader, Registry};
+use wire::{Admin, Event, GroupOptions, Reader, Registry};
 
 /// What must be well before the persister is ready.
 pub const COMPONENTS: [&str; 2] = ["group", "database"];
 
-/// Runs both lanes until `stop`.
+/// The lanes beside the live one: their partitions come and go with its, number by number.
+const BESIDE: [(LaneName, Topic); 3] = [
+    (LaneName::Snapshot, Topic::InventorySnapshot),
+    (LaneName::Events, Topic::Events),
+    (LaneName::Metrics, Topic::Metrics),
+];
+
+/// A lane's reader: its thread, and what it fetches.
+struct Opened {
+    name: LaneName,
+    owner: Owner,
+    reader: Reader,
+    events: mpsc::Receiver<Event>,
+}
+
+/// Runs all lanes until `stop`.
 ///
 /// # Errors
 /// What a person must mend; everything else is tried again.
@@ -31,67 +48,83 @@ pub async fn run(
     health: &Health,
     stop: CancellationToken,
 ) -> Result<(), PersistError> {
-    let member = format!("{}-{}", settings.group, Version::now());
-    let owner = |topic| Owner { topic: settings.kafka.topic(topic), member: member.clone() };
-    let (live, snapshot) = (owner(Topic::InventoryLive), owner(Topic::InventorySnapshot));
-    let options = GroupOptions {
-        group: settings.group.clone(),
-        instance_id: settings.instance.clone(),
-        queue_kibibytes_max: settings.queue_kibibytes_max,
-    };
-    let (snapshot_reader, snapshot_events) =
-        Reader::of_partitions(&settings.kafka, &snapshot.topic, &options)?;
     let registry = Registry::new(&settings.registry)?;
     let keeper = Keeper {
         admin: Admin::new(&settings.kafka, &settings.group)?,
         refresh: Refresh { kafka: settings.kafka.clone(), registry: registry.clone() },
     };
+    let letters = DeadLetters::new(&settings.kafka)?;
+    let opened = open(settings, &keeper, (health, &stop))?;
+    let progress = |lane: &Opened| Progress::new(lane.owner.topic.clone(), keeper.admin.clone());
+    let progresses: Vec<Progress> = opened.iter().map(progress).collect();
+    let (live, group) = (progresses[0].clone(), opened[0].reader.handle());
+    let (mut lanes, mut readers) = (JoinSet::new(), Vec::new());
+    for (Opened { name, owner, reader, events }, progress) in opened.into_iter().zip(&progresses) {
+        let lane = Lane {
+            name,
+            owner,
+            database: settings.database.clone(),
+            reader: reader.handle(),
+            group: group.clone(),
+            events,
+            types: Types::new(registry.clone()),
+            dead_letters: letters.clone(),
+            metrics: metrics.clone(),
+            keeper: keeper.clone(),
+            health: health.clone(),
+            progress: progress.clone(),
+            live: live.clone(),
+            batch_records: settings.batch_records,
+            history: settings.history,
+        };
+        lanes.spawn(lane.run(stop.clone()));
+        readers.push(reader);
+    }
+    lanes.spawn(lag::measure(progresses, metrics.clone(), stop.clone()));
+    lanes.spawn(purger(settings, metrics).run(stop.clone()));
+    let upkeep = Upkeep { database: settings.database.clone(), settings: settings.history };
+    let stopped = stop.clone();
+    lanes.spawn(async {
+        upkeep.run(stopped).await;
+        Ok(())
+    });
+    let result = until_all_have_ended(lanes, &stop).await;
+    // The threads are joined beside the tasks, because joining blocks.
+    let readers = tokio::task::spawn_blocking(move || drop(readers));
+    result.and(readers.await.map_err(PersistError::Lane))
+}
+
+/// Starts the readers; the live one, which joins the group, comes first.
+fn open(
+    settings: &Settings,
+    keeper: &Keeper,
+    (health, stop): (&Health, &CancellationToken),
+) -> Result<Vec<Opened>, PersistError> {
+    let member = format!("{}-{}", settings.group, Version::now());
+    let owner = |topic| Owner { topic: settings.kafka.topic(topic), member: member.clone() };
+    let options = GroupOptions {
+        group: settings.group.clone(),
+        instance_id: settings.instance.clone(),
+        queue_kibibytes_max: settings.queue_kibibytes_max,
+    };
+    let mut beside = Vec::new();
+    for (name, topic) in BESIDE {
+        let owner = owner(topic);
+        let (reader, events) = Reader::of_partitions(&settings.kafka, &owner.topic, &options)?;
+        beside.push(Opened { name, owner, reader, events });
+    }
+    let (name, owner) = (LaneName::Live, owner(Topic::InventoryLive));
     let ownership = Arc::new(Ownership {
         runtime: Handle::current(),
         database: settings.database.clone(),
-        live: live.clone(),
-        snapshot: snapshot.clone(),
-        snapshot_reader: snapshot_reader.handle(),
+        live: owner.clone(),
+        beside: beside.iter().map(|lane| (lane.owner.clone(), lane.reader.handle())).collect(),
         keeper: keeper.clone(),
         health: health.clone(),
         stop: stop.clone(),
     });
-    let (live_reader, live_events) =
-        Reader::of_group(&settings.kafka, &live.topic, &options, ownership)?;
-    let letters = DeadLetters::new(&settings.kafka)?;
-    let live_progress = Progress::new(live.topic.clone(), keeper.admin.clone());
-    let snapshot_progress = Progress::new(snapshot.topic.clone(), keeper.admin.clone());
-    let lane = |name, owner, reader: &Reader, events| Lane {
-        name,
-        progress: match name {
-            LaneName::Live => live_progress.clone(),
-            LaneName::Snapshot => snapshot_progress.clone(),
-        },
-        owner,
-        database: settings.database.clone(),
-        reader: reader.handle(),
-        group: live_reader.handle(),
-        events,
-        keeper: keeper.clone(),
-        types: Types::new(registry.clone()),
-        dead_letters: letters.clone(),
-        metrics: metrics.clone(),
-        health: health.clone(),
-        live: live_progress.clone(),
-        batch_records: settings.batch_records,
-    };
-    let mut lanes = JoinSet::new();
-    lanes.spawn(lane(LaneName::Live, live, &live_reader, live_events).run(stop.clone()));
-    lanes.spawn(
-        lane(LaneName::Snapshot, snapshot, &snapshot_reader, snapshot_events).run(stop.clone()),
-    );
-    let measured = [live_progress.clone(), snapshot_progress.clone()];
-    lanes.spawn(lag::measure(measured, metrics.clone(), stop.clone()));
-    lanes.spawn(purger(settings, metrics).run(stop.clone()));
-    let result = until_all_have_ended(lanes, &stop).await;
-    // The threads are joined beside the tasks, because joining blocks.
-    let readers = tokio::task::spawn_blocking(move || drop((live_reader, snapshot_reader)));
-    result.and(readers.await.map_err(PersistError::Lane))
+    let (reader, events) = Reader::of_group(&settings.kafka, &owner.topic, &options, ownership)?;
+    Ok([Opened { name, owner, reader, events }].into_iter().chain(beside).collect())
 }
 
 fn purger(settings: &Settings, metrics: &Metrics) -> Purger {

@@ -33,6 +33,7 @@ pub fn sources(steps: &[Step]) -> BTreeSet<&str> {
     for step in steps {
         match &step.work {
             Work::Extent(extent) => drop(sources.insert(extent.source.as_str())),
+            Work::History(batch) => sources.extend(batch.sources()),
             Work::Changes(batches) => {
                 let records = batches.values().flat_map(plan::Batch::records);
                 sources.extend(records.map(|record| record.source.as_str()));

@@ -31,6 +31,8 @@ pub struct Settings {
     pub purge_every: Duration,
     /// How long a tombstone stays that no newer extent has made needless.
     pub tombstone_retention: Duration,
+    /// How long events and samples are kept.
+    pub history: history::Settings,
     /// Logs.
     pub log: LogSettings,
     /// The admin port.
@@ -60,6 +62,7 @@ impl Settings {
         let kafka = KafkaSettings::read(root);
         let registry = RegistrySettings::read(root);
         let database = DatabaseSettings::read(root);
+        let history = history::Settings::read(root);
         let log = LogSettings::read(root);
         let admin = AdminSettings::read(root);
         let mut own = root.section("persister");
@@ -79,6 +82,7 @@ impl Settings {
             queue_kibibytes_max: queue_kibibytes_max?,
             purge_every: purge_every?,
             tombstone_retention: tombstone_retention?,
+            history: history?,
             log: log?,
             admin: admin?,
         })

@@ -26,7 +26,19 @@ pub async fn apply(
     match work {
         Work::Changes(batches) => changes(connection, batches, tables, licence).await,
         Work::Extent(it) => extent(connection, it).await,
+        Work::History(batch) => history(connection, batch).await,
     }
+}
+
+/// A batch without a new row has only repeats; otherwise it is not known which records they are.
+async fn history(
+    connection: &mut PgConnection,
+    batch: &history::Batch,
+) -> Result<Counts, PersistError> {
+    let rows_changed = batch.apply(connection).await?;
+    let applied = batch.len() as u64;
+    let unchanged = if rows_changed == 0 { applied } else { 0 };
+    Ok(Counts { applied, unchanged, rows_changed })
 }
 
 /// Applies upserts and deletes, type by type.

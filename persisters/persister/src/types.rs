@@ -24,6 +24,8 @@ pub enum Meaning {
     Delete(Arc<Schema>),
     /// Extents, under their writer's schema.
     Extent(Arc<Schema>),
+    /// What happened at a time, under its writer's schema.
+    History(history::Kind, Arc<Schema>),
     /// Entities of a type whose table is not ready.
     Waiting(Arc<Waiting>),
     /// Nothing that can be applied: class and reason.
@@ -124,6 +126,9 @@ impl Types {
         }
         if name == Extent::SUBJECT {
             return Ok(Meaning::Extent(Arc::new(schema)));
+        }
+        if let Some(kind) = history::Kind::of_subject(&name) {
+            return Ok(Meaning::History(kind, Arc::new(schema)));
         }
         let entity = match EntityType::of_schema(schema, json) {
             Ok(entity) => entity,

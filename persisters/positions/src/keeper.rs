@@ -4,7 +4,7 @@ use crate::gap::{self, Gap};
 use crate::judge::{Found, Kept, judge};
 use crate::owner::{Owner, Stamp};
 use crate::{PositionError, Refresh};
-use records::{Offset, Partition};
+use records::{Offset, Partition, Topic};
 use sqlx::{Connection, PgConnection};
 use std::collections::HashMap;
 use wire::{Admin, LogRange, peek};
@@ -22,8 +22,8 @@ type Row = (i32, i64, Option<String>, Option<i64>, Option<i64>);
 
 impl Keeper {
     /// The positions of an owner's partitions, after those that are of another log, or of a part
-    /// that was deleted, have been set to the log's beginning, with a gap in `tributary.gap` and
-    /// all sources asked for a refresh.
+    /// that was deleted, have been set to the log's beginning, with a gap in `tributary.gap` and, if
+    /// it is in the inventory, all sources asked for a refresh.
     ///
     /// # Errors
     /// Kafka's, PostgreSQL's or the registry's; nothing has been changed then.
@@ -49,7 +49,9 @@ impl Keeper {
                     gap.reason
                 );
             }
-            self.refresh.ask(&sources(connection).await?).await?;
+            if self.is_made_good_by_a_listing(&owner.topic) {
+                self.refresh.ask(&sources(connection).await?).await?;
+            }
         }
         let mut transaction = connection.begin().await?;
         gap::record(&mut transaction, &owner.topic, &gaps).await?;
@@ -60,6 +62,12 @@ impl Keeper {
             (partition, if lost(partition) { Offset(0) } else { kept.next })
         };
         Ok(kept.into_iter().map(position).collect())
+    }
+
+    /// A listing brings no event and no sample back.
+    fn is_made_good_by_a_listing(&self, topic: &str) -> bool {
+        let inventory = [Topic::InventoryLive, Topic::InventorySnapshot];
+        inventory.iter().any(|of| self.refresh.kafka.topic(*of) == topic)
     }
 
     async fn gaps(

@@ -22,7 +22,8 @@ use schemas::database::DatabaseSettings;
 use wire::KafkaSettings;
 
 /// The topics whose positions are in PostgreSQL.
-const TOPICS: [Topic; 2] = [Topic::InventoryLive, Topic::InventorySnapshot];
+const TOPICS: [Topic; 4] =
+    [Topic::InventoryLive, Topic::InventorySnapshot, Topic::Events, Topic::Metrics];
 
 /// Where positions and logs are.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! Who owns what: partitions of both lanes come and go together.
+//! Who owns what: partitions of all lanes come and go together.
 
 use crate::owner::take_over;
 use crate::{Keeper, Owner, PositionError};
@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use wire::{PartitionStart, Positions, ReaderHandle};
 
-/// Takes partitions of both lanes over, inside the rebalance callback of the live one.
+/// Takes partitions of all lanes over, inside the rebalance callback of the live one.
 pub struct Ownership {
     /// Where the questions are asked: the callback is on a thread of its own.
     pub runtime: Handle,
@@ -19,10 +19,8 @@ pub struct Ownership {
     pub database: DatabaseSettings,
     /// Whose positions of the live lane.
     pub live: Owner,
-    /// Whose positions of the snapshot lane.
-    pub snapshot: Owner,
-    /// Commands to the snapshot lane's reader.
-    pub snapshot_reader: ReaderHandle,
+    /// Whose positions of the other lanes, and commands to their readers.
+    pub beside: Vec<(Owner, ReaderHandle)>,
     /// Knows which log a position belongs to.
     pub keeper: Keeper,
     /// Who hears that the group was joined.
@@ -34,11 +32,15 @@ pub struct Ownership {
 type Next = Vec<(Partition, Offset)>;
 
 impl Ownership {
-    async fn both(&self, partitions: &[Partition]) -> Result<(Next, Next), PositionError> {
+    /// The positions of the live lane, and of those beside it.
+    async fn all(&self, partitions: &[Partition]) -> Result<(Next, Vec<Next>), PositionError> {
         let mut connection = connect_one(&self.database).await?;
         let live = self.one(&mut connection, &self.live, partitions).await?;
-        let snapshot = self.one(&mut connection, &self.snapshot, partitions).await?;
-        Ok((live, snapshot))
+        let mut beside = Vec::new();
+        for (owner, _) in &self.beside {
+            beside.push(self.one(&mut connection, owner, partitions).await?);
+        }
+        Ok((live, beside))
     }
 
     async fn one(
@@ -70,14 +72,14 @@ impl Ownership {
         Ok(())
     }
 
-    async fn patiently(&self, partitions: &[Partition]) -> Option<(Next, Next)> {
+    async fn patiently(&self, partitions: &[Partition]) -> Option<(Next, Vec<Next>)> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
-            let both = tokio::select! {
+            let all = tokio::select! {
                 () = self.stop.cancelled() => return None,
-                both = self.both(partitions) => both,
+                all = self.all(partitions) => all,
             };
-            match both {
+            match all {
                 Ok(next) => return Some(next),
                 Err(error) => tracing::warn!("{}", chassis::exit::chain(&error)),
             }
@@ -91,18 +93,22 @@ impl Ownership {
 
 impl Positions for Ownership {
     fn take_over(&self, partitions: &[Partition]) -> Vec<(Partition, PartitionStart)> {
-        let Some((live, snapshot)) = self.runtime.block_on(self.patiently(partitions)) else {
+        let Some((live, beside)) = self.runtime.block_on(self.patiently(partitions)) else {
             return Vec::new();
         };
         tracing::info!(partitions = partitions.len(), "partitions assigned");
         self.health.ready("group", Ok(()));
-        self.snapshot_reader.assign(starts(snapshot));
+        for ((_, reader), next) in self.beside.iter().zip(beside) {
+            reader.assign(starts(next));
+        }
         starts(live)
     }
 
     fn released(&self, partitions: &[Partition]) {
         tracing::info!(partitions = partitions.len(), "partitions revoked");
-        self.snapshot_reader.unassign(partitions.to_vec());
+        for (_, reader) in &self.beside {
+            reader.unassign(partitions.to_vec());
+        }
     }
 }
 

@@ -29,7 +29,7 @@ struct Stored {
     updated_at: String,
 }
 
-/// Every partition of the inventory's topics.
+/// Every partition of the topics that have positions.
 ///
 /// # Errors
 /// Kafka or PostgreSQL can't be asked.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+mod happened;
 mod load;
 mod vcenter;
 mod words;

@@ -34,7 +34,7 @@ async fn an_idle_persister_follows_a_rewind() -> Outcome<()> {
     let mut bench = idle("rewind").await?;
     show_committed(&bench).await?;
     let (code, text) = bench.command(&["positions", "show"]).await?;
-    assert_eq!((code, text.lines().count()), (Some(0), 9), "{text}");
+    assert_eq!((code, text.lines().count()), (Some(0), 17), "{text}");
     // Only reading the records again can bring them back.
     bench.sql("DELETE FROM inventory_all.widget").await?;
     let rewind = ["positions", "rewind", "--topic", "inventory.live", "--to-beginning"];
@@ -67,7 +67,7 @@ async fn what_is_no_place_is_refused_and_what_is_skipped_is_a_gap() -> Outcome<(
         .await?;
     assert_eq!(code, Some(64), "{text}");
     assert!(text.contains("so 77 is no place in it"), "{text}");
-    let topic = ["positions", "rewind", "--topic", "metrics", "--to-beginning"];
+    let topic = ["positions", "rewind", "--topic", "control", "--to-beginning"];
     let (code, text) = bench.command(&topic).await?;
     assert_eq!(code, Some(64), "{text}");
     let time = ["positions", "rewind", "--topic", "inventory.live", "--to-time", "noon-ish"];

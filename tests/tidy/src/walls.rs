@@ -81,8 +81,15 @@ const WALLS: &[Wall] = &[
         why: "it knows where partitions are, and not what is in a record",
     },
     Wall {
+        of: "history",
+        may_use: &["schemas", "records", "chassis"],
+        in_tests: &[],
+        never: &["rdkafka"],
+        why: "it knows what events and samples become, and not where they come from",
+    },
+    Wall {
         of: "persister",
-        may_use: &["plan", "positions", "schemas", "wire", "records", "chassis"],
+        may_use: &["history", "plan", "positions", "schemas", "wire", "records", "chassis"],
         in_tests: &["harness", "oracle"],
         never: &[],
         why: "it folds records of any provider, so it names none",
@@ -114,7 +121,7 @@ const LIBRARIES: &[Library] = &[
     Library { name: "rdkafka", only: &["wire"], why: "one crate alone speaks Kafka's protocol" },
     Library {
         name: "sqlx",
-        only: &["persister", "positions", "schemas", "tests/*"],
+        only: &["persister", "history", "positions", "schemas", "tests/*"],
         why: "PostgreSQL is written by persisters and changed by schemas, by nobody else",
     },
     Library {
@@ -130,7 +137,7 @@ const LIBRARIES: &[Library] = &[
 ];
 
 /// The crates whose sources name no provider, and the names.
-const AGNOSTIC: [&str; 3] = ["plan", "positions", "persister"];
+const AGNOSTIC: [&str; 4] = ["plan", "positions", "history", "persister"];
 const PROVIDERS: [&str; 6] = ["vsphere", "vcenter", "vmware", "kubernetes", "openstack", "ec2"];
 
 /// Every dependency that goes through a wall.

@@ -1,0 +1,53 @@
+//! How long what happened is kept.
+
+use crate::Window;
+use crate::batch::Kind;
+use chassis::Fields;
+use records::Version;
+use std::time::Duration;
+
+/// How long what happened is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Events.
+    pub events_retention: Duration,
+    /// Samples.
+    pub metrics_retention: Duration,
+    /// What samples came to by hour and day.
+    pub rollup_retention: Duration,
+    /// How often rollups follow samples, and partitions come and go.
+    pub upkeep_every: Duration,
+}
+
+impl Settings {
+    /// Reads the sections `events` and `metrics`.
+    pub fn read(root: &mut Fields) -> Option<Self> {
+        let events_retention = root.section("events").duration("retention");
+        let mut metrics = root.section("metrics");
+        let metrics_retention = metrics.duration("retention");
+        let rollup_retention = metrics.duration("rollup_retention");
+        let upkeep_every = metrics.duration("upkeep_every");
+        if rollup_retention < metrics_retention {
+            metrics.mistake("rollup_retention", "is shorter than retention; make it as long");
+        }
+        Some(Self {
+            events_retention: events_retention?,
+            metrics_retention: metrics_retention?,
+            rollup_retention: rollup_retention?,
+            upkeep_every: upkeep_every?,
+        })
+    }
+
+    /// The moments that are kept at `now`.
+    #[must_use]
+    pub fn window(&self, kind: Kind, now: Version) -> Window {
+        Window::at(now, self.retention(kind))
+    }
+
+    pub(crate) const fn retention(&self, kind: Kind) -> Duration {
+        match kind {
+            Kind::Events => self.events_retention,
+            Kind::Samples => self.metrics_retention,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The periodic job: partitions ahead of time, rollups, and the end of what is too old.
+
+use crate::batch::Kind;
+use crate::partitions::{drop, make, table};
+use crate::rollups::roll_up;
+use crate::settings::Settings;
+use records::Version;
+use schemas::database::{DatabaseSettings, connect_one};
+use sqlx::PgConnection;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The advisory lock of who does it: two at a time would roll up the same hours.
+const LOCK: i64 = 0x7472_6962_6869_7374;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Between the end of what is accepted and what is dropped: a batch may be on its way.
+const SLACK: Duration = DAY;
+
+/// The partitioned tables of the rollups.
+const ROLLUPS: [&str; 2] = ["metrics.rollup_hour", "metrics.rollup_day"];
+
+/// Every persister has one; at any time only one of them works.
+pub struct Upkeep {
+    /// Where connections come from.
+    pub database: DatabaseSettings,
+    /// How long what is kept.
+    pub settings: Settings,
+}
+
+impl Upkeep {
+    /// Runs until `stop`. A pass that fails is told, and the next one does its work.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                done = self.pass() => if let Err(error) = done {
+                    tracing::warn!("upkeep of events and metrics: {error}; it is tried again");
+                },
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(self.settings.upkeep_every) => {}
+            }
+        }
+    }
+
+    async fn pass(&self) -> Result<(), sqlx::Error> {
+        let mut connection = connect_one(&self.database).await?;
+        // The connection's end leaves it.
+        let is_alone: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            .bind(LOCK)
+            .fetch_one(&mut connection)
+            .await?;
+        if !is_alone {
+            return Ok(());
+        }
+        let now = Version::now();
+        self.make_ahead(&mut connection, now).await?;
+        roll_up(&mut connection).await?;
+        self.drop_old(&mut connection, now).await
+    }
+
+    async fn make_ahead(
+        &self,
+        connection: &mut PgConnection,
+        now: Version,
+    ) -> Result<(), sqlx::Error> {
+        let ahead = [now, now.plus(DAY), now.plus(2 * DAY)];
+        for kind in [Kind::Events, Kind::Samples] {
+            make(connection, table(kind), &ahead).await?;
+        }
+        let oldest = now.minus(self.settings.metrics_retention + SLACK);
+        let days = std::iter::successors(Some(oldest), |day| Some(day.plus(DAY)));
+        let days: Vec<Version> = days.take_while(|day| *day < ahead[2]).chain([ahead[2]]).collect();
+        for rollup in ROLLUPS {
+            make(connection, rollup, &days).await?;
+        }
+        Ok(())
+    }
+
+    async fn drop_old(
+        &self,
+        connection: &mut PgConnection,
+        now: Version,
+    ) -> Result<(), sqlx::Error> {
+        for kind in [Kind::Events, Kind::Samples] {
+            let before = now.minus(self.settings.retention(kind) + SLACK);
+            drop(connection, table(kind), before).await?;
+        }
+        for rollup in ROLLUPS {
+            drop(connection, rollup, now.minus(self.settings.rollup_retention + SLACK)).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! Events become rows once each, whatever is sent or read again.
+
+use pipeline::{Bench, Outcome};
+use records::{Topic, Version};
+use std::time::Duration;
+
+const EVENTS: &str = "SELECT count(*) FROM events.event";
+const APPLIED: &str = "SELECT sum(next_offset)::bigint FROM tributary.position \
+     WHERE topic LIKE '%.events'";
+const DAY: Duration = Duration::from_hours(24);
+
+fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{number:05}")).collect()
+}
+
+/// Events at the same moment.
+fn at(moment: Version, ids: &[String]) -> Vec<(&str, Version)> {
+    ids.iter().map(|id| (id.as_str(), moment)).collect()
+}
+
+#[tokio::test]
+async fn rows_are_what_was_sent_and_repeats_change_nothing() -> Outcome<()> {
+    let mut bench = Bench::start("events").await?;
+    let (now, ids) = (Version::now(), ids(50));
+    bench.source.events(&at(now, &ids)).await?;
+    bench.source.events(&at(now, &ids[..20])).await?;
+    bench.source.events(&at(now.minus(40 * DAY), &["old".to_owned()])).await?;
+    bench.answers(APPLIED, Some(71)).await?;
+    bench.answers(EVENTS, Some(51)).await?;
+    let whole = format!(
+        "{EVENTS} WHERE source = 'test' AND event_id = '00007' AND type = 'Moved' AND severity = \
+         'warning' AND (subject_type, subject_id) = ('widget', 'a') AND message = 'event 00007' \
+         AND details ->> 'by' = 'a person' AND related = \
+         '[{{\"type\": \"widget\", \"native_id\": \"b\"}}]' \
+         AND occurred_at = timestamptz 'epoch' + {} * interval '1 microsecond'",
+        now.micros()
+    );
+    bench.answers(&whole, Some(1)).await?;
+    bench.admin_shows("/metrics", r#"records_applied_total{lane="Events"} 71"#).await?;
+
+    // Everything once more: nothing is written, and what was removed comes back.
+    bench.sql("CREATE TABLE before AS SELECT xmin::text AS row_version, event_id FROM events.event_all").await?;
+    bench.sql("DELETE FROM events.event_all WHERE event_id = '00003'").await?;
+    let rewind = ["positions", "rewind", "--topic", "events", "--to-beginning"];
+    let (code, text) = bench.command(&rewind).await?;
+    assert_eq!(code, Some(0), "{text}");
+    bench.answers(EVENTS, Some(51)).await?;
+    bench.answers(APPLIED, Some(71)).await?;
+    let same = "SELECT count(*) FROM events.event_all AS e JOIN before AS b \
+         ON b.event_id = e.event_id AND b.row_version = e.xmin::text";
+    bench.answers(same, Some(50)).await
+}
+
+#[tokio::test]
+async fn what_can_not_be_kept_is_a_dead_letter() -> Outcome<()> {
+    let mut bench = Bench::start("range").await?;
+    let now = Version::now();
+    bench.source.events(&[("late", now.minus(91 * DAY)), ("early", now.plus(2 * DAY))]).await?;
+    bench.source.events(&[("kept", now), ("", now), ("soon", now.plus(DAY / 2))]).await?;
+    // An event has no place in the inventory, nor a thing among events.
+    let live = [("thing", now)];
+    bench.source.whole(Topic::Events, live[0], &[]).await?;
+    bench.answers(APPLIED, Some(6)).await?;
+    bench.answers(EVENTS, Some(2)).await?;
+    for (class, count) in [("out_of_range", 2), ("invalid_record", 1), ("wrong_topic", 1)] {
+        let counted = format!(r#"dead_letters_total{{class="{class}"}} {count}"#);
+        bench.admin_shows("/metrics", &counted).await?;
+    }
+    assert_eq!(bench.source.count(Topic::DeadLetters).await?, 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_event_costs_only_itself() -> Outcome<()> {
+    let mut bench = Bench::start("refused").await?;
+    bench.sql("ALTER TABLE events.event_all ADD CHECK (event_id <> '00017')").await?;
+    let (now, ids) = (Version::now(), ids(100));
+    bench.source.events(&at(now, &ids)).await?;
+    bench.answers(APPLIED, Some(100)).await?;
+    bench.answers(EVENTS, Some(99)).await?;
+    assert_eq!(bench.source.count(Topic::DeadLetters).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_persister_killed_in_the_middle_loses_nothing_and_doubles_nothing() -> Outcome<()> {
+    let mut bench = Bench::start("killed").await?;
+    let (now, ids) = (Version::now(), ids(8000));
+    for part in ids.chunks(1000) {
+        bench.source.events(&at(now, part)).await?;
+        bench.persister.kill();
+        bench.persister.restart()?;
+    }
+    bench.answers(APPLIED, Some(8000)).await?;
+    bench.answers(EVENTS, Some(8000)).await
+}
+
+#[tokio::test]
+async fn partitions_are_made_ahead_and_dropped_when_they_are_too_old() -> Outcome<()> {
+    let mut bench = Bench::start("days").await?;
+    let days = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events.event_all'::regclass";
+    bench.answers(days, Some(3)).await?;
+    bench
+        .source
+        .events(&[("kept", Version::now()), ("old", Version::now().minus(50 * DAY))])
+        .await?;
+    bench.answers(EVENTS, Some(2)).await?;
+    bench.answers(days, Some(4)).await?;
+    bench.persister.kill();
+    let shorter = [("TRIBUTARY_EVENTS__RETENTION", "30d")];
+    let _other = pipeline::persister(&bench.world, "slot-1", &shorter)?;
+    bench.answers(days, Some(3)).await?;
+    bench.answers(EVENTS, Some(1)).await
+}
