@@ -68,7 +68,17 @@ async fn applying_makes_everything_and_again_nothing() {
         INSERT INTO inventory_all.apply_guest
             (source, native_id, version, alive, base_version, host_ref)
             VALUES ('s', 'g', 1, true, 1, 'h'), ('s', 'lost', 1, true, 1, 'nowhere');
-        SET ROLE tributary_reader",
+        SELECT tributary.make_partitions('events.event_all', ARRAY[now()]);
+        SELECT tributary.make_partitions('metrics.sample', ARRAY[now()]);
+        INSERT INTO events.event_all
+            (source, event_id, occurred_at, type, severity, message, details, related)
+            VALUES ('s', 'e', now(), 't', 'info', '', '{}', '[]');
+        INSERT INTO metrics.series (source, type, native_id, name, unit)
+            VALUES ('s', 'apply_host', 'h', 'cpu', '');
+        INSERT INTO metrics.sample SELECT id, now(), 1 FROM metrics.series;
+        SELECT tributary.drop_partitions('metrics.sample', now() + interval '2 days');
+        SET ROLE tributary_reader;
+        SELECT FROM events.event, metrics.hourly, metrics.daily",
     )
     .execute(&mut database)
     .await
@@ -80,6 +90,9 @@ async fn applying_makes_everything_and_again_nothing() {
             .unwrap();
     assert_eq!(names, [Some("one".to_owned()), None]);
     let denied = sqlx::query("SELECT FROM inventory_all.apply_host").execute(&mut database).await;
+    assert!(denied.unwrap_err().to_string().contains("permission denied"));
+    let drop = "SELECT tributary.drop_partitions('events.event_all', 'infinity')";
+    let denied = sqlx::query(drop).execute(&mut database).await;
     assert!(denied.unwrap_err().to_string().contains("permission denied"));
 
     // One more attribute: all views show it, last.

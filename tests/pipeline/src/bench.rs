@@ -36,9 +36,17 @@ impl Bench {
     /// # Errors
     /// What could not be started.
     pub async fn start(name: &str) -> Outcome<Self> {
+        Self::start_with(name, &[]).await
+    }
+
+    /// Starts everything, the persister with these variables in its environment.
+    ///
+    /// # Errors
+    /// What could not be started.
+    pub async fn start_with(name: &str, variables: &[(&str, &str)]) -> Outcome<Self> {
         let world = World::start(name, &MIGRATED).await?;
         let source = Source::start(&world, WIDGET).await?;
-        let persister = persister(&world, "slot-0", &[])?;
+        let persister = persister(&world, "slot-0", variables)?;
         let database = PgConnection::connect(world.database_url()).await?;
         Ok(Self { world, source, database, persister })
     }

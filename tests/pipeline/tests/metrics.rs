@@ -1,0 +1,141 @@
+//! Samples become rows once each, and what they come to by hour and day follows them.
+
+use pipeline::{Bench, Outcome};
+use records::{Topic, Version};
+use std::time::Duration;
+
+const SAMPLES: &str = "SELECT count(*) FROM metrics.sample";
+const APPLIED: &str = "SELECT sum(next_offset)::bigint FROM tributary.position \
+     WHERE topic LIKE '%.metrics'";
+const HOURS: &str = "SELECT count(*) FROM metrics.hourly";
+const HOUR: Duration = Duration::from_hours(1);
+const OFTEN: (&str, &str) = ("TRIBUTARY_METRICS__UPKEEP_EVERY", "200ms");
+
+/// The beginning of the last whole day.
+fn yesterday() -> Version {
+    let now = Version::now().micros();
+    Version::from_micros(now - now % 86_400_000_000).minus(24 * HOUR)
+}
+
+#[tokio::test]
+async fn rows_are_what_was_sent_and_repeats_change_nothing() -> Outcome<()> {
+    let mut bench = Bench::start_with("samples", &[OFTEN]).await?;
+    let start = yesterday();
+    let values = [Some(1.5), None, Some(4.5), Some(3.0)];
+    bench.source.samples(start, &values).await?;
+    bench.answers(SAMPLES, Some(3)).await?;
+    let row = format!(
+        "{SAMPLES} AS s JOIN metrics.series AS c ON c.id = s.series WHERE c.source = 'test' \
+         AND c.type = 'widget' AND c.native_id = 'a' AND c.name = 'cpu' AND c.unit = 'percent' \
+         AND s.value = 4.5 AND s.at = timestamptz 'epoch' + {} * interval '1 microsecond'",
+        start.plus(Duration::from_secs(40)).micros()
+    );
+    bench.answers(&row, Some(1)).await?;
+
+    // The same again, and one that is half of it, half new: the rest of it is added.
+    bench.source.samples(start, &values).await?;
+    let later = start.plus(Duration::from_secs(40));
+    bench.source.samples(later, &[Some(4.5), Some(3.0), Some(11.0)]).await?;
+    bench.answers(SAMPLES, Some(4)).await?;
+    bench.answers(APPLIED, Some(3)).await?;
+    let hour = "SELECT count(*) FROM metrics.hourly WHERE native_id = 'a' AND count = 4 \
+         AND sum = 20 AND average = 5 AND min = 1.5 AND max = 11 AND last = 11";
+    bench.answers(hour, Some(1)).await?;
+    bench.answers(&hour.replace("hourly", "daily"), Some(1)).await?;
+
+    let rewind = ["positions", "rewind", "--topic", "metrics", "--to-beginning"];
+    let (code, text) = bench.command(&rewind).await?;
+    assert_eq!(code, Some(0), "{text}");
+    bench.source.samples(start.plus(HOUR), &[Some(1.0)]).await?;
+    bench.answers(SAMPLES, Some(5)).await?;
+    bench.answers(APPLIED, Some(4)).await?;
+    bench.answers(HOURS, Some(2)).await?;
+    bench.answers(hour, Some(1)).await?;
+    bench.answers("SELECT count(*) FROM metrics.series", Some(1)).await
+}
+
+#[tokio::test]
+async fn a_late_sample_re_rolls_its_hour_and_its_day_alone() -> Outcome<()> {
+    let mut bench = Bench::start_with("late", &[OFTEN]).await?;
+    let start = yesterday();
+    for hour in 0..3 {
+        bench.source.samples(start.plus(HOUR * hour), &[Some(1.0), None, Some(2.0)]).await?;
+    }
+    bench.source.samples(start.minus(HOUR), &[Some(1.0)]).await?;
+    bench.answers(HOURS, Some(4)).await?;
+    bench.answers("SELECT max(count) FROM metrics.daily", Some(6)).await?;
+    let tables = ["rollup_hour", "rollup_day"];
+    for table in tables {
+        let copy =
+            format!("CREATE TABLE metrics.{table}_before AS SELECT at, xmin::text AS row_version");
+        bench.sql(&format!("{copy} FROM metrics.{table}")).await?;
+    }
+    let late = start.plus(HOUR + Duration::from_secs(20));
+    bench.source.samples(late, &[Some(6.0)]).await?;
+    bench.answers("SELECT max(count) FROM metrics.daily", Some(7)).await?;
+    let hour = format!("{HOURS} WHERE count = 3 AND sum = 9 AND max = 6 AND last = 2");
+    bench.answers(&hour, Some(1)).await?;
+    for table in tables {
+        let changed = format!(
+            "SELECT count(*) FROM metrics.{table} AS r JOIN metrics.{table}_before AS b \
+             ON b.at = r.at AND b.row_version <> r.xmin::text"
+        );
+        bench.answers(&changed, Some(1)).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_can_not_be_kept_is_a_dead_letter() -> Outcome<()> {
+    let mut bench = Bench::start("range").await?;
+    let now = Version::now();
+    bench.source.samples(now.minus(31 * 24 * HOUR), &[Some(1.0)]).await?;
+    bench.source.samples(now.plus(25 * HOUR), &[Some(1.0)]).await?;
+    // Only its gap is outside.
+    bench.source.samples(now.plus(24 * HOUR - HOUR / 1000), &[Some(1.0), None]).await?;
+    bench.source.samples(now, &[Some(f64::NAN)]).await?;
+    bench.answers(APPLIED, Some(4)).await?;
+    bench.answers(SAMPLES, Some(1)).await?;
+    for (class, count) in [("out_of_range", 2), ("invalid_record", 1)] {
+        let counted = format!(r#"dead_letters_total{{class="{class}"}} {count}"#);
+        bench.admin_shows("/metrics", &counted).await?;
+    }
+    assert_eq!(bench.source.count(Topic::DeadLetters).await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_persister_killed_in_the_middle_loses_nothing_and_doubles_nothing() -> Outcome<()> {
+    let mut bench = Bench::start_with("killed", &[OFTEN]).await?;
+    let start = yesterday();
+    for number in 0..120_u32 {
+        let values = [Some(f64::from(number)); 20];
+        bench.source.samples(start.plus(Duration::from_secs(400) * number), &values).await?;
+        if number % 20 == 19 {
+            bench.persister.kill();
+            bench.persister.restart()?;
+        }
+    }
+    bench.answers(APPLIED, Some(120)).await?;
+    bench.answers(SAMPLES, Some(2400)).await?;
+    bench.answers("SELECT sum(count)::bigint FROM metrics.hourly", Some(2400)).await?;
+    bench.answers("SELECT sum(sum)::bigint FROM metrics.daily", Some(20 * 119 * 60)).await
+}
+
+#[tokio::test]
+async fn days_are_dropped_when_they_are_too_old_and_their_rollups_stay() -> Outcome<()> {
+    let mut bench = Bench::start_with("days", &[OFTEN]).await?;
+    let days = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'metrics.sample'::regclass";
+    bench.answers(days, Some(3)).await?;
+    let now = Version::now();
+    bench.source.samples(now, &[Some(1.0)]).await?;
+    bench.source.samples(now.minus(20 * 24 * HOUR), &[Some(2.0)]).await?;
+    bench.answers(HOURS, Some(2)).await?;
+    bench.answers(days, Some(4)).await?;
+    bench.persister.kill();
+    let shorter = [("TRIBUTARY_METRICS__RETENTION", "10d"), OFTEN];
+    let _other = pipeline::persister(&bench.world, "slot-1", &shorter)?;
+    bench.answers(days, Some(3)).await?;
+    bench.answers(SAMPLES, Some(1)).await?;
+    bench.answers(HOURS, Some(2)).await
+}
