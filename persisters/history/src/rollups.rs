@@ -1,8 +1,8 @@
 //! What samples come to by hour and day: made anew for each hour that got samples.
 //!
 //! Marks are rows without a key. One statement takes marks and reads samples, so it sees the
-//! samples of exactly the transactions whose marks it takes; a transaction that is still open leaves
-//! its marks to the next pass. So a pass can be repeated, and none is lost with a crash.
+//! samples of exactly the transactions whose marks it takes; a transaction that is still open
+//! leaves its marks to the next pass. So a pass can be repeated, and none is lost with a crash.
 
 use sqlx::{Connection, PgConnection};
 

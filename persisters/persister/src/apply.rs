@@ -8,10 +8,9 @@ use crate::licence::Licence;
 use crate::metrics::{ClassLabel, Lane as LaneName, LaneLabel};
 use crate::seen::{remember, sources};
 use crate::step;
-use crate::transaction::{Advance, advance};
 use crate::upserts::Counts;
 use crate::waiting::{Skipped, Waiting, park};
-use positions::{Owner, Stamp};
+use positions::{Advance, Owner, Stamp, advance};
 use records::{Partition, Version};
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, HashSet};
@@ -29,7 +28,8 @@ impl Moves {
     /// The types that wait come first: whoever takes one off the list locks it before positions.
     async fn run(&self, connection: &mut PgConnection, owner: &Owner) -> Result<(), PersistError> {
         park(connection, &self.skipped).await?;
-        advance(connection, owner, &self.advances).await
+        let is_ours = advance(connection, owner, &self.advances).await?;
+        if is_ours { Ok(()) } else { Err(PersistError::Fenced) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::PersistError;
 use crate::metrics::{LagLabel, Metrics};
-use crate::progress::Progress;
+use positions::Progress;
 use records::Partition;
 use std::collections::HashSet;
 use std::time::Duration;

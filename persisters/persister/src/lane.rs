@@ -3,11 +3,10 @@
 use crate::dead_letters::DeadLetters;
 use crate::error::PersistError;
 use crate::metrics::{Lane as LaneName, Metrics};
-use crate::progress::Progress;
 use crate::seen::Seen;
 use crate::types::Types;
 use chassis::{Backoff, Health};
-use positions::{Keeper, Owner};
+use positions::{Keeper, Owner, Progress};
 use records::{Offset, Partition};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};

@@ -12,7 +12,6 @@ mod metrics;
 mod new_keys;
 mod parameter;
 mod partitions;
-mod progress;
 mod purge;
 mod run;
 mod seen;

@@ -1,7 +1,7 @@
 //! The licence: when a snapshot record that equals its living row need not be written.
 
 use crate::error::PersistError;
-use crate::progress::Progress;
+use positions::Progress;
 use records::{Offset, Partition, TypeName};
 use sqlx::PgConnection;
 use std::collections::HashSet;

@@ -1,10 +1,11 @@
-//! What every transaction of a lane begins with: the positions, then the locks, then the extents.
+//! What every transaction of the inventory begins with after its positions: the locks, then the
+//! extents.
 
 use crate::error::PersistError;
 use crate::upserts::Covers;
-use positions::{Owner, Stamp, hash};
+use positions::hash;
+use records::Version;
 use records::extents::Extents;
-use records::{Offset, Partition, Version};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,21 +15,6 @@ const LOCK_CLASS: i32 = 0x7472_6962;
 /// The lock of who purges: the first after those of [`slot`].
 const PURGE_SLOT: i32 = 256;
 
-/// From where to where a transaction moves a partition's position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Advance {
-    /// The partition.
-    pub partition: Partition,
-    /// Where the table must say that it is.
-    pub expected: Offset,
-    /// Where it is after this transaction.
-    pub next: Offset,
-    /// The record before that.
-    pub last: Stamp,
-    /// The first record that is skipped because its type waits.
-    pub skipped: Option<Offset>,
-}
-
 /// How a transaction locks the types that it touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lock {
@@ -36,38 +22,6 @@ pub enum Lock {
     Shared,
     /// For an extent: alone.
     Exclusive,
-}
-
-/// Moves the positions, if they are still ours and where we think they are.
-///
-/// # Errors
-/// [`PersistError::Fenced`] if not.
-pub async fn advance(
-    connection: &mut PgConnection,
-    owner: &Owner,
-    advances: &[Advance],
-) -> Result<(), PersistError> {
-    let partitions: Vec<i32> = advances.iter().map(|a| a.partition.0).collect();
-    let done = sqlx::query(
-        "UPDATE tributary.position AS p SET next_offset = i.next, updated_at = now(), \
-         last_timestamp_ms = i.timestamp_ms, last_key_hash = i.key_hash, \
-         skipped_from = least(p.skipped_from, i.skipped) \
-         FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], \
-         $8::bigint[]) AS i(partition, expected, next, timestamp_ms, key_hash, skipped) \
-         WHERE p.topic = $1 AND p.owner = $2 AND p.partition = i.partition \
-         AND p.next_offset = i.expected",
-    )
-    .bind(&owner.topic)
-    .bind(&owner.member)
-    .bind(partitions)
-    .bind(advances.iter().map(|a| a.expected.0).collect::<Vec<_>>())
-    .bind(advances.iter().map(|a| a.next.0).collect::<Vec<_>>())
-    .bind(advances.iter().map(|a| a.last.timestamp_ms).collect::<Vec<_>>())
-    .bind(advances.iter().map(|a| a.last.key_hash).collect::<Vec<_>>())
-    .bind(advances.iter().map(|a| a.skipped.map(|offset| offset.0)).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
-    if done.rows_affected() == advances.len() as u64 { Ok(()) } else { Err(PersistError::Fenced) }
 }
 
 /// Locks types of sources until the end of the transaction, always in the same order. The empty

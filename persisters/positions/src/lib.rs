@@ -1,20 +1,24 @@
 //! Positions in Kafka's topics are PostgreSQL's: who owns them, which log they belong to, and how a
 //! person sees and moves them.
 
+mod advance;
 mod error;
 mod gap;
 mod judge;
 mod keeper;
 mod owner;
 mod ownership;
+mod progress;
 mod refresh;
 pub mod rewind;
 pub mod show;
 
+pub use advance::{Advance, advance};
 pub use error::PositionError;
 pub use keeper::Keeper;
 pub use owner::{Owner, Stamp, hash, take_over};
 pub use ownership::Ownership;
+pub use progress::Progress;
 pub use refresh::Refresh;
 
 use records::Topic;

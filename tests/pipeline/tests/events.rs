@@ -39,7 +39,8 @@ async fn rows_are_what_was_sent_and_repeats_change_nothing() -> Outcome<()> {
     bench.admin_shows("/metrics", r#"records_applied_total{lane="Events"} 71"#).await?;
 
     // Everything once more: nothing is written, and what was removed comes back.
-    bench.sql("CREATE TABLE before AS SELECT xmin::text AS row_version, event_id FROM events.event_all").await?;
+    let copy = "CREATE TABLE before AS SELECT xmin::text AS row_version, event_id";
+    bench.sql(&format!("{copy} FROM events.event_all")).await?;
     bench.sql("DELETE FROM events.event_all WHERE event_id = '00003'").await?;
     let rewind = ["positions", "rewind", "--topic", "events", "--to-beginning"];
     let (code, text) = bench.command(&rewind).await?;

@@ -1,6 +1,6 @@
 //! How far a lane is: kept by the lane, asked by the other one and by the gauges.
 
-use crate::error::PersistError;
+use crate::PositionError;
 use records::{Offset, Partition};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Progress {
     ///
     /// # Errors
     /// If the broker can't be asked.
-    pub async fn ranges(&self) -> Result<Vec<(Partition, LogRange)>, PersistError> {
+    pub async fn ranges(&self) -> Result<Vec<(Partition, LogRange)>, PositionError> {
         let partitions = self.positions().into_keys().collect();
         Ok(self.admin.ranges_of(&self.topic, partitions).await?)
     }
@@ -63,7 +63,7 @@ impl Progress {
     pub async fn ends(
         &self,
         partitions: HashSet<Partition>,
-    ) -> Result<Vec<(Partition, Offset)>, PersistError> {
+    ) -> Result<Vec<(Partition, Offset)>, PositionError> {
         Ok(self.admin.ends(&self.topic, partitions.into_iter().collect()).await?)
     }
 
