@@ -6,11 +6,12 @@ use apache_avro::Schema;
 use records::Version;
 use records::contract::{ContractError, ContractRecord};
 use records::history::{CheckedEvent, CheckedSamples, Event, Samples};
+use records::rejection::Class;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
-/// Why a record can't be applied: a class of a closed set, and what is wrong.
-pub type Reject = (&'static str, String);
+/// Why a record can't be applied: its class, and what is wrong.
+pub type Reject = (Class, String);
 
 /// What kind of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Batch {
     /// Decodes a record of the batch's kind, written under the schema `writer`, and adds it.
     ///
     /// # Errors
-    /// [`Reject`]: `invalid_record` or `out_of_range`.
+    /// [`Reject`]: [`Class::InvalidRecord`] or [`Class::OutOfRange`].
     pub fn add(
         &mut self,
         origin: usize,
@@ -168,17 +169,18 @@ fn poll(writer: &Schema, avro: &[u8], window: &Window) -> Result<CheckedSamples,
 }
 
 fn invalid(error: ContractError) -> Reject {
-    ("invalid_record", error.to_string())
+    (Class::InvalidRecord, error.to_string())
 }
 
 const fn out_of_range(reason: String) -> Reject {
-    ("out_of_range", reason)
+    (Class::OutOfRange, reason)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use records::history::Severity;
+    use records::rejection::Class;
     use std::time::Duration;
 
     fn sent(occurred_at: Version) -> Vec<u8> {
@@ -204,9 +206,9 @@ mod tests {
         let mut add = |avro: &[u8]| batch.add(0, (Event::schema(), avro), &window);
         assert_eq!(add(&sent(now)), Ok(()));
         let class = |result: Result<(), Reject>| result.unwrap_err().0;
-        assert_eq!(class(add(&sent(now.minus(Duration::from_hours(25))))), "out_of_range");
-        assert_eq!(class(add(&sent(now.plus(Duration::from_hours(25))))), "out_of_range");
-        assert_eq!(class(add(b"junk")), "invalid_record");
+        assert_eq!(class(add(&sent(now.minus(Duration::from_hours(25))))), Class::OutOfRange);
+        assert_eq!(class(add(&sent(now.plus(Duration::from_hours(25))))), Class::OutOfRange);
+        assert_eq!(class(add(b"junk")), Class::InvalidRecord);
         assert_eq!((batch.len(), batch.days().len()), (1, 1));
     }
 }

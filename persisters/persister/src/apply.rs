@@ -125,11 +125,11 @@ impl Running<'_> {
                 topic = self.lane.owner.topic,
                 partition = record.partition.0,
                 offset = record.offset.0,
-                class = reject.class,
+                class = reject.class.name(),
                 "dead letter: {}",
                 reject.message
             );
-            let label = ClassLabel { class: reject.class };
+            let label = ClassLabel { class: reject.class.name() };
             self.lane.metrics.dead_letters.get_or_create(&label).inc();
         }
         self.lane.dead_letters.send(&self.lane.owner.topic, fetched, rejected).await

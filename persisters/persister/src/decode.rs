@@ -3,15 +3,13 @@
 
 use crate::types::{Meaning, Types};
 use crate::waiting::Waiting;
-use plan::Batch;
+use plan::{Batch, DecodeError};
 use records::contract::{ContractRecord, Delete, Extent};
+use records::rejection::Class;
 use records::{NativeId, SourceName, TypeName, Version};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::Incoming;
-
-/// Why a record can't be applied: its class, and what is wrong.
-type Reject = (&'static str, String);
 
 /// Records that are applied in one transaction, with the number of the last one.
 #[derive(Debug)]
@@ -38,11 +36,14 @@ pub enum Work {
 pub struct Rejected {
     /// Its number among the fetched records.
     pub origin: usize,
-    /// The kind of mistake: a closed set.
-    pub class: &'static str,
+    /// The kind of mistake.
+    pub class: Class,
     /// What is wrong.
     pub message: String,
 }
+
+/// Why one record is rejected.
+type Refusal = (Class, String);
 
 /// What fetched records are.
 #[derive(Debug, Default)]
@@ -91,11 +92,10 @@ fn decode_one(
     origin: usize,
     types: &Types,
     batches: &mut BTreeMap<TypeName, Batch>,
-) -> Result<One, Reject> {
+) -> Result<One, Refusal> {
     let (meaning, avro) = meaning(record, types)?;
-    let contract = |e: records::contract::ContractError| ("invalid_record", e.to_string());
     match meaning {
-        Meaning::Refused(class, reason) => Err((class, reason.clone())),
+        Meaning::Refused(class, reason) => Err((*class, reason.clone())),
         Meaning::History(..) => Err(wrong_topic()),
         Meaning::Waiting(waiting) => Ok(One::Waiting(Arc::clone(waiting))),
         Meaning::Entity(entity_type, plan) => {
@@ -103,16 +103,16 @@ fn decode_one(
             let batch = batches
                 .entry(entity_type.clone())
                 .or_insert_with(|| Batch::new(table.layout.clone()));
-            plan.decode(avro, origin, batch).map_err(|e| ("invalid_record", e.to_string()))?;
+            plan.decode(avro, origin, batch).map_err(|error| undecoded(&error))?;
             Ok(One::Change)
         }
         Meaning::Extent(writer) => {
-            let extent = Extent::decode(writer, avro).map_err(contract)?;
+            let extent = Extent::decode(writer, avro).map_err(invalid)?;
             check_extent(&extent).map(|()| One::Extent(extent))
         }
         Meaning::Delete(writer) => {
-            let delete = Delete::decode(writer, avro).map_err(contract)?;
-            let (object, version) = delete.validate().map_err(contract)?;
+            let delete = Delete::decode(writer, avro).map_err(invalid)?;
+            let (object, version) = delete.validate().map_err(invalid)?;
             check_version(version)?;
             let Some(table) = types.table(&object.entity_type) else {
                 return Ok(One::Extent(only(
@@ -131,11 +131,11 @@ fn decode_one(
 }
 
 /// What a record is, and its Avro.
-fn meaning<'a>(record: &'a Incoming, types: &'a Types) -> Result<(&'a Meaning, &'a [u8]), Reject> {
-    let payload =
-        record.payload.as_deref().ok_or(("no_value", "the record is empty".to_owned()))?;
-    let (id, avro) = wire::unframe(payload).map_err(|e| ("not_framed", e.to_string()))?;
-    let unknown = || ("unknown_schema", format!("schema id {} was not looked up", id.0));
+fn meaning<'a>(record: &'a Incoming, types: &'a Types) -> Result<(&'a Meaning, &'a [u8]), Refusal> {
+    let empty = || (Class::NoValue, "the record is empty".to_owned());
+    let payload = record.payload.as_deref().ok_or_else(empty)?;
+    let (id, avro) = wire::unframe(payload).map_err(|e| (Class::NotFramed, e.to_string()))?;
+    let unknown = || (Class::UnknownSchema, format!("schema id {} was not looked up", id.0));
     Ok((types.meaning(id).ok_or_else(unknown)?, avro))
 }
 
@@ -164,8 +164,8 @@ pub fn decode_history(
     decoded
 }
 
-fn wrong_topic() -> Reject {
-    ("wrong_topic", "records of this type belong to another topic".to_owned())
+fn wrong_topic() -> Refusal {
+    (Class::WrongTopic, "records of this type belong to another topic".to_owned())
 }
 
 /// The delete of an object whose type has not been met: an extent over nothing but its key, which
@@ -185,24 +185,40 @@ fn only(
     }
 }
 
-fn check_extent(extent: &Extent) -> Result<(), Reject> {
-    let invalid = |reason: String| ("invalid_record", reason);
-    SourceName::new(&extent.source).map_err(|e| invalid(e.to_string()))?;
+fn undecoded(error: &DecodeError) -> Refusal {
+    let is_version = matches!(error, DecodeError::ImplausibleVersion(_));
+    let class = if is_version { Class::ImplausibleVersion } else { Class::InvalidRecord };
+    (class, error.to_string())
+}
+
+fn invalid(reason: impl ToString) -> Refusal {
+    (Class::InvalidRecord, reason.to_string())
+}
+
+/// Unsorted keys, repeated ones or too many of them are the collector's breach, but say clearly
+/// what exists.
+fn check_extent(extent: &Extent) -> Result<(), Refusal> {
+    SourceName::new(&extent.source).map_err(invalid)?;
     if let Some(name) = &extent.entity_type {
-        TypeName::new(name).map_err(|e| invalid(e.to_string()))?;
+        TypeName::new(name).map_err(invalid)?;
     } else if !extent.keys.is_empty() || !extent.from.is_empty() || extent.to.is_some() {
-        return Err(invalid("an extent over all types has no keys and no range".to_owned()));
+        return Err(invalid("an extent over all types has no keys and no range"));
     }
-    let inside = |key: &String| *key >= extent.from && extent.to.as_ref().is_none_or(|to| key < to);
-    if let Some(key) = extent.keys.iter().find(|key| !inside(key) || key.contains('\0')) {
-        return Err(invalid(format!("key {key:?} is outside of the extent's range")));
+    if extent.from.contains('\0') || extent.to.as_ref().is_some_and(|to| to.contains('\0')) {
+        return Err(invalid("from or to has a NUL, which no native_id has"));
+    }
+    for key in &extent.keys {
+        NativeId::new(key).map_err(|error| invalid(format!("keys: {error}")))?;
+        if *key < extent.from || extent.to.as_ref().is_some_and(|to| key >= to) {
+            return Err(invalid(format!("keys: {key:?} is outside of the extent's range")));
+        }
     }
     check_version(Version::from_micros(extent.version))
 }
 
-fn check_version(version: Version) -> Result<(), Reject> {
+fn check_version(version: Version) -> Result<(), Refusal> {
     if version.is_plausible(Version::now()) {
         return Ok(());
     }
-    Err(("invalid_record", plan::DecodeError::ImplausibleVersion(version.micros()).to_string()))
+    Err(undecoded(&DecodeError::ImplausibleVersion(version.micros())))
 }

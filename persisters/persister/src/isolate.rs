@@ -13,6 +13,7 @@ use crate::types::Table;
 use crate::upserts::Counts;
 use plan::Batch;
 use records::TypeName;
+use records::rejection::Class;
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, HashMap};
 
@@ -120,7 +121,7 @@ async fn try_work(
 }
 
 const fn rejected(origin: usize, message: String) -> Rejected {
-    Rejected { origin, class: "refused_by_database", message }
+    Rejected { origin, class: Class::RefusedByDatabase, message }
 }
 
 fn objects(batches: &Batches) -> Part<'_> {

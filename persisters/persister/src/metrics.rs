@@ -55,7 +55,7 @@ pub struct LaneLabel {
 /// Which class of dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ClassLabel {
-    /// The class, of a closed set.
+    /// The name of the class, of the closed set `records::rejection::Class`.
     pub class: &'static str,
 }
 

@@ -9,6 +9,7 @@ use apache_avro::Schema;
 use plan::{Layout, Plan, Statements};
 use records::contract::{ContractRecord, Delete, Extent};
 use records::model::AttributeSet;
+use records::rejection::Class;
 use records::{AttributeName, ColumnType, EntityType, TypeName};
 use sqlx::PgConnection;
 use std::collections::HashMap;
@@ -29,7 +30,7 @@ pub enum Meaning {
     /// Entities of a type whose table is not ready.
     Waiting(Arc<Waiting>),
     /// Nothing that can be applied: class and reason.
-    Refused(&'static str, String),
+    Refused(Class, String),
 }
 
 /// A type's table.
@@ -100,14 +101,14 @@ impl Types {
         let json = match self.registry.schema(id).await {
             Ok(json) => json,
             Err(error) if error.is_final() => {
-                let refused = Meaning::Refused("unknown_schema", error.to_string());
+                let refused = Meaning::Refused(Class::UnknownSchema, error.to_string());
                 self.meanings.insert(id.0, refused);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
         let meaning = match Schema::parse_str(&json) {
-            Err(error) => Meaning::Refused("invalid_schema", error.to_string()),
+            Err(error) => Meaning::Refused(Class::InvalidSchema, error.to_string()),
             Ok(schema) => self.understand(connection, id, (schema, &json)).await?,
         };
         self.meanings.insert(id.0, meaning);
@@ -132,7 +133,7 @@ impl Types {
         }
         let entity = match EntityType::of_schema(schema, json) {
             Ok(entity) => entity,
-            Err(error) => return Ok(Meaning::Refused("unknown_record_type", error.to_string())),
+            Err(error) => return Ok(Meaning::Refused(Class::UnknownRecordType, error.to_string())),
         };
         remember(connection, id, &entity).await?;
         match schemas::tables::ensure(connection, &entity).await {
@@ -151,7 +152,7 @@ impl Types {
             Ok(plan) => plan,
             Err(missing) => {
                 let reason = format!("table {} has no column {missing:?}", entity.name());
-                return Ok(Meaning::Refused("table", reason));
+                return Ok(Meaning::Refused(Class::Table, reason));
             }
         };
         self.tables.insert(entity.name().clone(), table);

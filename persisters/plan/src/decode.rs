@@ -18,6 +18,9 @@ const TIMESTAMP_RANGE: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_37
 /// PostgreSQL's first and last dates, in days since its epoch.
 const DATE_RANGE: std::ops::Range<i32> = -2_451_545..2_145_031_949;
 
+/// The most digits after the decimal point that PostgreSQL keeps.
+const SCALE_MAX: usize = 16_383;
+
 /// How to read the records that one schema id stands for.
 #[derive(Debug)]
 pub struct Plan {
@@ -332,6 +335,11 @@ fn uuid(text: &str) -> Result<u128, Fault> {
 fn decimal(bytes: &[u8], scale: usize) -> Result<String, Fault> {
     if bytes.len() > 16 {
         return Err(Fault::Invalid("a decimal has more than 128 bits"));
+    }
+    if scale > SCALE_MAX {
+        return Err(Fault::Invalid(
+            "PostgreSQL's numeric has at most 16383 digits after its point",
+        ));
     }
     let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
     let start = if negative { -1_i128 } else { 0 };

@@ -144,6 +144,9 @@ pub trait ContractRecord: Serialize + DeserializeOwned {
         let error = |reason: String| ContractError::Avro { record: Self::SUBJECT, reason };
         let value = from_avro_datum(writer, &mut bytes, Some(Self::schema()))
             .map_err(|e| error(e.to_string()))?;
+        if !bytes.is_empty() {
+            return Err(error(format!("{} bytes are left after the last field", bytes.len())));
+        }
         from_value(&value).map_err(|e| error(e.to_string()))
     }
 }

@@ -7,6 +7,7 @@ pub mod extents;
 pub mod history;
 pub mod model;
 mod names;
+pub mod rejection;
 mod schema;
 pub mod table;
 pub mod topics;

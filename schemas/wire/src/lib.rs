@@ -12,6 +12,7 @@ mod quiet;
 mod reader;
 mod rebalance;
 mod registry;
+mod scan;
 mod settings;
 mod table;
 
@@ -25,5 +26,6 @@ pub use publisher::{Outgoing, Publisher};
 pub use reader::{GroupOptions, Reader};
 pub use rebalance::Positions;
 pub use registry::{Registry, RegistryError};
+pub use scan::{Scan, Scanned};
 pub use settings::{KafkaSettings, RegistrySettings};
 pub use table::{Table, TableValue};

@@ -98,6 +98,13 @@ impl KafkaProblem {
             Self::Thread(_) | Self::Stopped => false,
         }
     }
+
+    /// Whether a record has more bytes than its topic takes.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        let Self::NotAcknowledged { source, .. } = self else { return false };
+        source.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+    }
 }
 
 /// A client that reaches no broker has news without an end.

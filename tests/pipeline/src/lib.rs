@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod happened;
+mod letters;
 mod load;
 mod vcenter;
 mod words;

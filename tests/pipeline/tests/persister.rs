@@ -45,22 +45,6 @@ async fn an_older_record_never_wins() -> Outcome<()> {
 }
 
 #[tokio::test]
-async fn poison_is_a_dead_letter_and_costs_only_itself() -> Outcome<()> {
-    let mut bench = Bench::start("poison").await?;
-    let live = Topic::InventoryLive;
-    let version = Version::now();
-    bench.source.whole(live, ("a", version), &[]).await?;
-    bench.source.send(live, "k".into(), b"no frame".to_vec()).await?;
-    bench.source.send(live, "k".into(), vec![0, 0, 0x7f, 0xff, 0xff, 1]).await?;
-    let far = Version::now().plus(Duration::from_secs(3600));
-    bench.source.whole(live, ("far", far), &[]).await?;
-    bench.source.whole(live, ("b", version), &[]).await?;
-    bench.shows(&[("a", None, None), ("b", None, None)]).await?;
-    assert_eq!(bench.source.count(Topic::DeadLetters).await?, 3);
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_persister_killed_again_and_again_loses_nothing() -> Outcome<()> {
     let mut bench = Bench::start("killed").await?;
     let mut wanted = Vec::new();
