@@ -1,13 +1,13 @@
 //! The persister's command line.
 
-use chassis::{Health, exit, shutdown, telemetry};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use chassis::{Health, Mistakes, exit, shutdown, telemetry};
+use clap::{Args, Parser, Subcommand};
+use operator::{Common, Output};
 use persister::{COMPONENTS, Metrics, PersistError, Settings, run};
 use positions::rewind::{Rewind, Target, rewind};
 use positions::show::{json, show, table};
 use prometheus_client::registry::Registry;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ enum Command {
     /// How far PostgreSQL is on each partition.
     #[command(subcommand)]
     Positions(PositionsCommand),
+    #[command(flatten)]
+    Operator(operator::Command),
     /// Print the default settings, commented.
     Settings,
 }
@@ -62,16 +64,6 @@ enum PositionsCommand {
 }
 
 #[derive(Args)]
-struct Common {
-    /// A YAML file with settings.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The consumer group, instead of the settings' one.
-    #[arg(long)]
-    group: Option<String>,
-}
-
-#[derive(Args)]
 #[group(required = true, multiple = false)]
 struct TargetArguments {
     /// To the oldest records that Kafka keeps.
@@ -85,18 +77,10 @@ struct TargetArguments {
     to_time: Option<String>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
-
-impl Common {
-    fn settings(self) -> Result<Settings, PersistError> {
-        let mut settings = Settings::load(self.config.as_deref())?;
-        settings.group = self.group.unwrap_or(settings.group);
-        Ok(settings)
-    }
+fn settings(common: &Common) -> Result<Settings, Mistakes> {
+    let mut settings = Settings::load(common.config.as_deref())?;
+    settings.group = common.group.clone().unwrap_or(settings.group);
+    Ok(settings)
 }
 
 impl From<TargetArguments> for Target {
@@ -112,6 +96,10 @@ impl From<TargetArguments> for Target {
 #[tokio::main]
 async fn main() -> ExitCode {
     exit::code(&match Arguments::parse().command {
+        Command::Operator(command) => {
+            let load = |common: &Common| settings(common).map(|settings| settings.servers());
+            return exit::code(&operator::run(command, load).await);
+        }
         Command::Run { common, instance } => serve(common, instance).await,
         Command::Positions(command) => positions(command).await,
         Command::Settings => {
@@ -122,7 +110,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(common: Common, instance: Option<String>) -> Result<(), PersistError> {
-    let mut settings = common.settings()?;
+    let mut settings = settings(&common)?;
     settings.instance = instance.or(settings.instance);
     telemetry::init(&settings.log);
     let mut registry = Registry::default();
@@ -143,7 +131,7 @@ async fn serve(common: Common, instance: Option<String>) -> Result<(), PersistEr
 async fn positions(command: PositionsCommand) -> Result<(), PersistError> {
     match command {
         PositionsCommand::Show { common, output } => {
-            let lines = show(&common.settings()?.access()).await?;
+            let lines = show(&settings(&common)?.access()).await?;
             print(&match output {
                 Output::Text => table(&lines),
                 Output::Json => format!("{:#}\n", json(&lines)),
@@ -151,7 +139,7 @@ async fn positions(command: PositionsCommand) -> Result<(), PersistError> {
         }
         PositionsCommand::Rewind { common, topic, partition, target } => {
             let wanted = Rewind { topic, partition, target: target.into() };
-            for moved in rewind(&common.settings()?.access(), &wanted).await? {
+            for moved in rewind(&settings(&common)?.access(), &wanted).await? {
                 print(&format!("{moved}\n"));
             }
         }

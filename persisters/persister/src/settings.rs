@@ -1,6 +1,7 @@
 //! What a persister must be told.
 
 use chassis::{AdminSettings, Fields, LogSettings, Mistakes};
+use operator::Servers;
 use positions::Access;
 use schemas::database::DatabaseSettings;
 use std::path::Path;
@@ -56,6 +57,12 @@ impl Settings {
     pub fn access(&self) -> Access {
         let (kafka, database) = (self.kafka.clone(), self.database.clone());
         Access { kafka, database, group: self.group.clone() }
+    }
+
+    /// Where everything is that commands look at.
+    #[must_use]
+    pub fn servers(&self) -> Servers {
+        Servers { access: self.access(), registry: self.registry.clone() }
     }
 
     fn read(root: &mut Fields) -> Option<Self> {

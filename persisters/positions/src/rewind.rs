@@ -108,7 +108,11 @@ fn at_time(
     ranges.iter().map(target).collect()
 }
 
-async fn parse_time(connection: &mut PgConnection, time: &str) -> Result<i64, PositionError> {
+/// A time, as PostgreSQL reads it (RFC 3339), in milliseconds since the epoch.
+///
+/// # Errors
+/// [`PositionError::Request`] if it is none.
+pub async fn parse_time(connection: &mut PgConnection, time: &str) -> Result<i64, PositionError> {
     let parsed = sqlx::query_scalar("SELECT (extract(epoch FROM $1::timestamptz) * 1000)::bigint");
     parsed.bind(time).fetch_one(connection).await.map_err(|error| match error {
         sqlx::Error::Database(reason) => PositionError::Request(format!(

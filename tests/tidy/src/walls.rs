@@ -88,8 +88,24 @@ const WALLS: &[Wall] = &[
         why: "it knows what events and samples become, and not where they come from",
     },
     Wall {
+        of: "operator",
+        may_use: &["plan", "positions", "schemas", "wire", "records", "chassis"],
+        in_tests: &["harness"],
+        never: &[],
+        why: "it looks and sends again, and applies nothing",
+    },
+    Wall {
         of: "persister",
-        may_use: &["history", "plan", "positions", "schemas", "wire", "records", "chassis"],
+        may_use: &[
+            "history",
+            "operator",
+            "plan",
+            "positions",
+            "schemas",
+            "wire",
+            "records",
+            "chassis",
+        ],
         in_tests: &["harness", "oracle"],
         never: &[],
         why: "it folds records of any provider, so it names none",
@@ -121,7 +137,7 @@ const LIBRARIES: &[Library] = &[
     Library { name: "rdkafka", only: &["wire"], why: "one crate alone speaks Kafka's protocol" },
     Library {
         name: "sqlx",
-        only: &["persister", "history", "positions", "schemas", "tests/*"],
+        only: &["persister", "history", "operator", "positions", "schemas", "tests/*"],
         why: "PostgreSQL is written by persisters and changed by schemas, by nobody else",
     },
     Library {
@@ -137,7 +153,7 @@ const LIBRARIES: &[Library] = &[
 ];
 
 /// The crates whose sources name no provider, and the names.
-const AGNOSTIC: [&str; 4] = ["plan", "positions", "history", "persister"];
+const AGNOSTIC: [&str; 5] = ["plan", "positions", "history", "operator", "persister"];
 const PROVIDERS: [&str; 6] = ["vsphere", "vcenter", "vmware", "kubernetes", "openstack", "ec2"];
 
 /// Every dependency that goes through a wall.

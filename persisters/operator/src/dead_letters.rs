@@ -1,0 +1,103 @@
+//! `persister dead-letters`: the side door, seen and gone back through.
+
+mod letter;
+mod list;
+mod replay;
+mod show;
+
+use crate::{Common, OperatorError, Output, Servers, print};
+use clap::Subcommand;
+use letter::Filter;
+use records::rejection::{Class, Origin};
+
+/// What can be done with dead letters. An id is TOPIC/PARTITION/OFFSET of the record that was
+/// rejected.
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersCommand {
+    /// List them, the newest last, and count all by class.
+    List {
+        /// Where everything is.
+        #[command(flatten)]
+        common: Common,
+        /// Only of this class.
+        #[arg(long)]
+        class: Option<Class>,
+        /// Only of records of this topic, with or without its prefix.
+        #[arg(long, value_name = "TOPIC")]
+        source_topic: Option<String>,
+        /// Only those since a time such as 2026-01-31T12:00:00Z.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// The most lines; the newest are shown. All are counted.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// How to print them.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Show one: its headers, and the record decoded by its schema.
+    Show {
+        /// Where everything is.
+        #[command(flatten)]
+        common: Common,
+        /// The id.
+        id: Origin,
+    },
+    /// Send rejected records again to where they were, each once.
+    ///
+    /// Key and bytes are those of the rejected record, so it keeps its version: where a newer record
+    /// of the object has been applied since, the late one changes nothing. A record that is refused
+    /// again becomes a new dead letter, whose id is its new place; the old one stays until the
+    /// topic's retention ends, so replaying the same ids again sends them again, which changes
+    /// nothing either.
+    Replay {
+        /// Where everything is.
+        #[command(flatten)]
+        common: Common,
+        /// All of this class.
+        #[arg(long, required_unless_present = "ids")]
+        class: Option<Class>,
+        /// These, of any class or of that one.
+        #[arg(value_name = "ID")]
+        ids: Vec<Origin>,
+        /// Don't ask, however many there are.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl DeadLettersCommand {
+    /// The arguments that all of them take.
+    pub(crate) const fn common(&self) -> &Common {
+        match self {
+            Self::List { common, .. } | Self::Show { common, .. } | Self::Replay { common, .. } => {
+                common
+            }
+        }
+    }
+
+    /// Does it, and prints what was found or done.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub(crate) async fn run(self, servers: &Servers) -> Result<(), OperatorError> {
+        match self {
+            Self::List { class, source_topic, since, limit, output, .. } => {
+                let topic = source_topic.map(|topic| letter::topic(servers, topic));
+                let filter = Filter { class, topic, ids: None };
+                let found = list::list(servers, &filter, (since.as_deref(), limit)).await?;
+                print(&match output {
+                    Output::Text => found.table(),
+                    Output::Json => format!("{:#}\n", found.json()),
+                });
+            }
+            Self::Show { id, .. } => print(&show::show(servers, &id).await?),
+            Self::Replay { class, ids, yes, .. } => {
+                let ids = (!ids.is_empty()).then(|| ids.into_iter().collect());
+                let filter = Filter { class, topic: None, ids };
+                print(&replay::replay(servers, &filter, yes).await?);
+            }
+        }
+        Ok(())
+    }
+}

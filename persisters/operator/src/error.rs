@@ -1,0 +1,41 @@
+//! Why a command can't do what it was asked for.
+
+use chassis::ExitKind;
+
+/// A failure of a command, or what it has found.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// PostgreSQL failed.
+    #[error("PostgreSQL: {0}; check that it is up and that DATABASE_URL is right")]
+    Database(#[from] sqlx::Error),
+    /// Kafka failed.
+    #[error(transparent)]
+    Kafka(#[from] wire::KafkaProblem),
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] wire::RegistryError),
+    /// Positions can't be told.
+    #[error(transparent)]
+    Positions(#[from] positions::PositionError),
+    /// The settings are not complete or not right.
+    #[error(transparent)]
+    Settings(#[from] chassis::Mistakes),
+    /// A command asks for what can't be.
+    #[error("{0}")]
+    Request(String),
+    /// What a later try may find otherwise.
+    #[error("{0}")]
+    NotNow(String),
+}
+
+impl ExitKind for OperatorError {
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Settings(_) | Self::Request(_) => true,
+            Self::Kafka(problem) => problem.is_final(),
+            Self::Registry(error) => error.is_final(),
+            Self::Positions(error) => error.is_final(),
+            Self::Database(_) | Self::NotNow(_) => false,
+        }
+    }
+}
