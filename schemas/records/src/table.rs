@@ -179,6 +179,64 @@ fn join(
     }
 }
 
+/// The view of references whose targets are not there (any more): of every type, by the columns that
+/// its table has. `tables` are the types that have a table; the others are no targets yet.
+#[must_use]
+pub fn dangling(types: &[(&EntityType, Vec<String>)], tables: &[TypeName]) -> String {
+    let of_type = |(entity, columns): &(&EntityType, Vec<String>)| -> Vec<String> {
+        let attributes = entity.attributes().iter();
+        let references = attributes
+            .filter(|a| !a.references.is_empty() && columns.iter().any(|c| c == a.name.as_str()));
+        references.filter_map(|attribute| dangling_of(entity, attribute, tables)).collect()
+    };
+    let mut selects: Vec<String> = types.iter().flat_map(of_type).collect();
+    if selects.is_empty() {
+        selects.push(NO_REFERENCES.to_owned());
+    }
+    let selects = selects.join("\nUNION ALL\n");
+    format!("CREATE OR REPLACE VIEW inventory.dangling_references AS\n{selects}")
+}
+
+/// As the first of the selects, which says what the columns are.
+const NO_REFERENCES: &str = "SELECT ''::text COLLATE \"C\" AS source, ''::text AS type, \
+     ''::text COLLATE \"C\" AS native_id, ''::text AS attribute, '{}'::text[] AS target_types, \
+     ''::text AS target_id, now() AS since WHERE false";
+
+/// The dangling references of one attribute; `None` if it holds no native ids as text.
+fn dangling_of(entity: &EntityType, attribute: &Attribute, tables: &[TypeName]) -> Option<String> {
+    let column = format!("v.\"{}\"", attribute.name);
+    let (target_id, each) = match attribute.column {
+        ColumnType::Text => (column, String::new()),
+        ColumnType::TextArray => {
+            ("e.id".to_owned(), format!("\nCROSS JOIN LATERAL unnest({column}) AS e(id)"))
+        }
+        _ => return None,
+    };
+    let (mut joins, mut gone, mut is_there) = (String::new(), String::new(), String::new());
+    let targets = attribute.references.iter().filter(|target| tables.contains(target));
+    for (target, number) in targets.zip(1..) {
+        joins += &format!(
+            "\nLEFT JOIN inventory_all.\"{target}\" AS t{number} ON t{number}.source = v.source \
+             AND t{number}.native_id = {target_id}"
+        );
+        gone += &format!(", t{number}.gone_at");
+        is_there += &format!(
+            "\n    AND (t{number}.alive AND t{number}.base_version IS NOT NULL) IS NOT TRUE"
+        );
+    }
+    let types: Vec<String> = attribute.references.iter().map(|t| literal(t.as_str())).collect();
+    Some(format!(
+        "SELECT v.source, {}::text AS type, v.native_id, {}::text AS attribute, \
+         ARRAY[{}]::text[] AS target_types, {target_id} AS target_id, \
+         greatest(v.changed_at{gone}) AS since\n\
+         FROM inventory.\"{}\" AS v{each}{joins}\nWHERE {target_id} IS NOT NULL{is_there}",
+        literal(entity.name().as_str()),
+        literal(attribute.name.as_str()),
+        types.join(", "),
+        entity.name(),
+    ))
+}
+
 /// The table, and the index by which its tombstones are found when they may go. That index does
 /// not hinder HOT updates of living rows: only one that changes `alive` must write it.
 fn create(entity: &EntityType) -> [String; 2] {
@@ -344,6 +402,33 @@ mod tests {
             LEFT JOIN inventory."folder" AS r2_1 ON r2_1.source = v.source AND r2_1.native_id = v."parent_ref"
             LEFT JOIN inventory."datacenter" AS r2_2 ON r2_2.source = v.source AND r2_2.native_id = v."parent_ref"
             LEFT JOIN tributary.source AS s ON s.source = v.source"#]].assert_eq(&statement);
+    }
+
+    #[test]
+    fn a_reference_dangles_while_none_of_its_targets_is_there() {
+        let arrays = r#",{"name":"disk_refs","type":["null",{"type":"array","items":"string"}],
+            "tributary.references":"disk"}"#;
+        let thing = thing(&format!("{REFERENCES}{arrays}"));
+        let columns = texts(&["parent_ref", "disk_refs"]);
+        let tables = ["folder", "disk", "datacenter"].map(|name| TypeName::new(name).unwrap());
+        expect![[r#"
+            CREATE OR REPLACE VIEW inventory.dangling_references AS
+            SELECT v.source, 'thing'::text AS type, v.native_id, 'parent_ref'::text AS attribute, ARRAY['folder', 'datacenter', 'nameless']::text[] AS target_types, v."parent_ref" AS target_id, greatest(v.changed_at, t1.gone_at, t2.gone_at) AS since
+            FROM inventory."thing" AS v
+            LEFT JOIN inventory_all."folder" AS t1 ON t1.source = v.source AND t1.native_id = v."parent_ref"
+            LEFT JOIN inventory_all."datacenter" AS t2 ON t2.source = v.source AND t2.native_id = v."parent_ref"
+            WHERE v."parent_ref" IS NOT NULL
+                AND (t1.alive AND t1.base_version IS NOT NULL) IS NOT TRUE
+                AND (t2.alive AND t2.base_version IS NOT NULL) IS NOT TRUE
+            UNION ALL
+            SELECT v.source, 'thing'::text AS type, v.native_id, 'disk_refs'::text AS attribute, ARRAY['disk']::text[] AS target_types, e.id AS target_id, greatest(v.changed_at, t1.gone_at) AS since
+            FROM inventory."thing" AS v
+            CROSS JOIN LATERAL unnest(v."disk_refs") AS e(id)
+            LEFT JOIN inventory_all."disk" AS t1 ON t1.source = v.source AND t1.native_id = e.id
+            WHERE e.id IS NOT NULL
+                AND (t1.alive AND t1.base_version IS NOT NULL) IS NOT TRUE"#]]
+        .assert_eq(&dangling(&[(&thing, columns)], &tables));
+        assert!(dangling(&[], &[]).ends_with("WHERE false"));
     }
 
     #[test]

@@ -75,6 +75,7 @@ async fn prepare(
     for entity in types {
         detail_view(&mut connection, entity, report).await;
     }
+    dangling_view(&mut connection, types, report).await;
     let outcome = roles::ensure(&mut connection).await.map_err(DatabaseError::Roles)?;
     report.add("roles", "tributary", outcome);
     Ok(())
@@ -99,6 +100,14 @@ async fn detail_view(connection: &mut PgConnection, entity: &EntityType, report:
     match tables::ensure_detail(connection, entity).await {
         Ok(changed) => report.changed("view", &name, changed.then(|| "made anew".to_owned())),
         Err(error) => report.add("view", &name, Outcome::failed(&error, error.is_final())),
+    }
+}
+
+async fn dangling_view(connection: &mut PgConnection, types: &[&EntityType], report: &mut Report) {
+    let name = "dangling_references";
+    match tables::ensure_dangling(connection, types).await {
+        Ok(changed) => report.changed("view", name, changed.then(|| "made anew".to_owned())),
+        Err(error) => report.add("view", name, Outcome::failed(&error, is_final(&error))),
     }
 }
 

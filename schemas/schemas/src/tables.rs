@@ -1,8 +1,9 @@
 //! Makes and widens the tables and views of entity types.
 
-use records::table::{COLUMNS, OWN_COLUMNS, Refusal, detail, reconcile};
+use records::table::{COLUMNS, OWN_COLUMNS, Refusal, dangling, detail, reconcile};
 use records::{EntityType, TypeName};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgTransaction};
+use std::collections::BTreeMap;
 
 /// The advisory lock under which tables are changed.
 const LOCK: i64 = 0x7472_6962_7461_626c;
@@ -112,6 +113,49 @@ pub async fn ensure_detail(
     }
     transaction.commit().await.map_err(failed)?;
     Ok(true)
+}
+
+/// Makes the view `dangling_references` of these types, and of those that a persister has met; gives
+/// whether it is another one now.
+///
+/// # Errors
+/// What PostgreSQL said; nothing is changed then.
+pub async fn ensure_dangling(
+    connection: &mut PgConnection,
+    types: &[&EntityType],
+) -> Result<bool, sqlx::Error> {
+    let mut transaction = begin(connection).await?;
+    let mut known: BTreeMap<TypeName, EntityType> = met(&mut transaction).await?;
+    known.extend(types.iter().map(|entity| (entity.name().clone(), (*entity).clone())));
+    let mut with_columns = Vec::new();
+    for entity in known.values() {
+        if let Some(columns) = columns(&mut transaction, entity.name()).await? {
+            with_columns.push((entity, columns.into_iter().map(|(name, _)| name).collect()));
+        }
+    }
+    let targets = known.values().flat_map(EntityType::attributes).flat_map(|a| &a.references);
+    let mut tables = Vec::new();
+    for target in targets {
+        if !tables.contains(target) && columns(&mut transaction, target).await?.is_some() {
+            tables.push(target.clone());
+        }
+    }
+    let before = definition(&mut transaction, "dangling_references").await?;
+    execute(&mut transaction, &dangling(&with_columns, &tables)).await?;
+    if before == definition(&mut transaction, "dangling_references").await? {
+        return Ok(false);
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// The types whose records were met, by their newest schemas.
+async fn met(connection: &mut PgConnection) -> Result<BTreeMap<TypeName, EntityType>, sqlx::Error> {
+    let schemas: Vec<String> = sqlx::query_scalar("SELECT json FROM tributary.schema ORDER BY id")
+        .fetch_all(connection)
+        .await?;
+    let entities = schemas.iter().filter_map(|json| EntityType::parse(json).ok());
+    Ok(entities.map(|entity| (entity.name().clone(), entity)).collect())
 }
 
 /// The attribute columns of a type's table, in their order: name and type; `None` if there is no

@@ -46,7 +46,9 @@ async fn applying_makes_everything_and_again_nothing() {
         &folder,
         "ApplyGuest",
         r#"{"name":"host_ref","type":["null","string"],"default":null,
-        "tributary.references":"apply_host"}"#,
+        "tributary.references":"apply_host"},
+        {"name":"disk_refs","type":["null",{"type":"array","items":"string"}],"default":null,
+        "tributary.references":["apply_nothing","apply_host"]}"#,
     );
 
     let (code, output) = apply(&world, &folder, &[]).await;
@@ -94,6 +96,34 @@ async fn applying_makes_everything_and_again_nothing() {
     let drop = "SELECT tributary.drop_partitions('events.event_all', 'infinity')";
     let denied = sqlx::query(drop).execute(&mut database).await;
     assert!(denied.unwrap_err().to_string().contains("permission denied"));
+
+    sqlx::raw_sql(
+        "RESET ROLE;
+        INSERT INTO inventory_all.apply_host
+            (source, native_id, version, alive, base_version, changed_at, gone_at)
+            VALUES ('s', 'dead', 1, false, 1, 'yesterday', 'tomorrow');
+        UPDATE inventory_all.apply_guest SET disk_refs = '{h,dead,never}' WHERE native_id = 'g';
+        SET ROLE tributary_reader",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+    let dangling: Vec<(String, String, String, bool)> = sqlx::query_as(
+        "SELECT native_id, attribute, target_id, since > now() FROM inventory.dangling_references \
+         WHERE type = 'apply_guest' ORDER BY 1, 2, 3",
+    )
+    .fetch_all(&mut database)
+    .await
+    .unwrap();
+    let wanted = [
+        ("g", "disk_refs", "dead", true),
+        ("g", "disk_refs", "never", false),
+        ("lost", "host_ref", "nowhere", false),
+    ];
+    let wanted = wanted.map(|(id, attribute, target, gone)| {
+        (id.to_owned(), attribute.to_owned(), target.to_owned(), gone)
+    });
+    assert_eq!(dangling, wanted);
 
     // One more attribute: all views show it, last.
     write(
