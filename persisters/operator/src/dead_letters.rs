@@ -5,10 +5,12 @@ mod list;
 mod replay;
 mod show;
 
-use crate::{Common, OperatorError, Output, Servers, print};
+use crate::{Common, OperatorError, Output, Servers, print, time};
 use clap::Subcommand;
 use letter::Filter;
+use records::Version;
 use records::rejection::{Class, Origin};
+use std::collections::BTreeMap;
 
 /// What can be done with dead letters. An id is TOPIC/PARTITION/OFFSET of the record that was
 /// rejected.
@@ -64,6 +66,20 @@ pub enum DeadLettersCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+
+/// How many there are of each class since a time.
+pub(crate) async fn counts_since(
+    servers: &Servers,
+    since: &str,
+) -> Result<BTreeMap<String, u64>, OperatorError> {
+    Ok(list::list(servers, &Filter::default(), (Some(since), 0)).await?.counts)
+}
+
+/// The moment 24 hours ago.
+pub(crate) fn day_ago() -> String {
+    const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+    time::text(Version::from_micros(Version::now().micros() - DAY_MICROS))
 }
 
 impl DeadLettersCommand {

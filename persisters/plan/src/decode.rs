@@ -1,5 +1,9 @@
 //! A writer's schema compiled to a list of steps from Avro bytes to cells.
 
+mod explain;
+
+pub use explain::ExplainedField;
+
 use crate::batch::{Batch, Kind, Layout, Record};
 use crate::fold::Cell;
 use crate::json::JsonReader;

@@ -16,7 +16,7 @@ mod statements;
 
 pub use batch::{Batch, Group, Kind, Layout, Record};
 pub use column::{Array, Column, ElementType};
-pub use decode::Plan;
+pub use decode::{ExplainedField, Plan};
 pub use fold::{Cell, Stored, Write, Writes, fold};
 pub use read::DecodeError;
 pub use statements::Statements;

@@ -12,20 +12,26 @@ use wire::Admin;
 /// One partition. What is not known is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    topic: String,
-    partition: i32,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
     end_offset: i64,
     committed_offset: Option<i64>,
-    lag: Option<i64>,
-    stored: Option<Stored>,
+    /// How many records are not applied yet.
+    pub lag: Option<i64>,
+    /// What PostgreSQL knows.
+    pub stored: Option<Stored>,
 }
 
 /// A row of `tributary.position`.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-struct Stored {
+pub struct Stored {
     partition: i32,
-    next_offset: i64,
-    owner: String,
+    /// The next offset to apply.
+    pub next_offset: i64,
+    /// Who owns the partition.
+    pub owner: String,
     updated_at: String,
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Found {
     /// The newest.
     lines: BTreeMap<(Version, Origin), Line>,
     /// How many there are of each class.
-    counts: BTreeMap<String, u64>,
+    pub counts: BTreeMap<String, u64>,
 }
 
 #[derive(Debug)]

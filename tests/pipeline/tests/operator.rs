@@ -1,0 +1,67 @@
+//! What people see of a group and of a type.
+
+use pipeline::{Bench, Outcome, WIDGET};
+use records::{Topic, Value, Version};
+use serde_json::Value as Json;
+
+async fn answer(bench: &Bench, arguments: &[&str]) -> Outcome<Json> {
+    let (code, text) = bench.command(&[arguments, &["--output", "json"]].concat()).await?;
+    assert_eq!(code, Some(0), "{text}");
+    Ok(serde_json::from_str(&text)?)
+}
+
+#[tokio::test]
+async fn the_status_tells_lag_owners_and_what_needs_a_person() -> Outcome<()> {
+    let mut bench = Bench::start("status").await?;
+    let live = Topic::InventoryLive;
+    bench.source.whole(live, ("a", Version::now()), &[("size", Value::Long(1))]).await?;
+    bench.source.publish(live, (None, Some(b"no frame".to_vec()))).await?;
+    bench.shows(&[("a", None, Some(1))]).await?;
+    bench.answers("SELECT sum(next_offset)::bigint FROM tributary.position", Some(2)).await?;
+    bench.answers("SELECT count(*) FROM tributary.source", Some(1)).await?;
+    bench
+        .sql(
+            "INSERT INTO tributary.waiting (type, reason, hint) VALUES ('host', 'why', 'mend it');
+            INSERT INTO tributary.gap (topic, partition, from_offset, reason) VALUES ('t', 1, 2, 'r')",
+        )
+        .await?;
+    bench.persister.kill();
+    bench.source.whole(live, ("b", Version::now()), &[]).await?;
+
+    let status = answer(&bench, &["status"]).await?;
+    let topic = &status["topics"][0];
+    assert_eq!((&topic["lag"], &topic["worst"]["lag"]), (&1.into(), &1.into()), "{status}");
+    assert_eq!(topic["owners"].as_object().map(serde_json::Map::len), Some(1), "{status}");
+    assert_eq!(topic["records_per_second"], 0.0, "{status}");
+    assert_eq!(status["dead_letters_24h"]["not_framed"], 1, "{status}");
+    assert_eq!(status["sources"][0]["source"], "test", "{status}");
+    assert_eq!(status["waiting"][0]["hint"], "mend it", "{status}");
+    assert_eq!(status["gaps_7d"][0]["from_offset"], 2, "{status}");
+    let (code, text) = bench.command(&["status"]).await?;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("inventory.live: 1 records to apply, 1 of them in partition"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plan_is_explained_from_a_type_an_id_and_a_file() -> Outcome<()> {
+    let mut bench = Bench::start("explain").await?;
+    let (code, text) = bench.command(&["explain", "--type", "widget"]).await?;
+    assert_eq!(code, Some(64), "{text}");
+    bench.source.whole(Topic::InventoryLive, ("a", Version::now()), &[]).await?;
+    bench.shows(&[("a", None, None)]).await?;
+    let by_type = answer(&bench, &["explain", "--type", "widget"]).await?;
+    let id = by_type["schema_id"].to_string();
+    assert_eq!(by_type, answer(&bench, &["explain", "--schema-id", &id]).await?);
+    assert_eq!(by_type["changes"].as_array().map(Vec::len), Some(0), "{by_type}");
+    let file = bench.world.folder().join("Widget.avsc");
+    std::fs::write(&file, WIDGET)?;
+    let file = file.to_str().ok_or("a path of text")?;
+    let mut by_file = answer(&bench, &["explain", "--file", file]).await?;
+    assert!(by_file["changes"][0].to_string().contains("CREATE TABLE"), "{by_file}");
+    by_file["changes"] = by_type["changes"].clone();
+    by_file["schema_id"] = by_type["schema_id"].clone();
+    assert_eq!(by_file, by_type);
+    assert_eq!(by_type["fields"][7]["how"], "any other value, as JSON", "{by_type}");
+    Ok(())
+}
