@@ -47,11 +47,11 @@ pub enum DeadLettersCommand {
     },
     /// Send rejected records again to where they were, each once.
     ///
-    /// Key and bytes are those of the rejected record, so it keeps its version: where a newer record
-    /// of the object has been applied since, the late one changes nothing. A record that is refused
-    /// again becomes a new dead letter, whose id is its new place; the old one stays until the
-    /// topic's retention ends, so replaying the same ids again sends them again, which changes
-    /// nothing either.
+    /// Key and bytes are those of the rejected record, so it keeps its version: where a newer
+    /// record of the object has been applied since, the late one changes nothing. A record that is
+    /// refused again becomes a new dead letter, whose id is its new place. The old one stays until
+    /// the topic's retention ends; replaying it once more sends it once more, which changes nothing
+    /// either.
     Replay {
         /// Where everything is.
         #[command(flatten)]

@@ -23,6 +23,9 @@ pub enum OperatorError {
     /// A command asks for what can't be.
     #[error("{0}")]
     Request(String),
+    /// Rows are not what the source has.
+    #[error("{0} rows differ from the listing; a refresh of the source makes them good")]
+    Drift(u64),
     /// What a later try may find otherwise.
     #[error("{0}")]
     NotNow(String),
@@ -35,7 +38,7 @@ impl ExitKind for OperatorError {
             Self::Kafka(problem) => problem.is_final(),
             Self::Registry(error) => error.is_final(),
             Self::Positions(error) => error.is_final(),
-            Self::Database(_) | Self::NotNow(_) => false,
+            Self::Database(_) | Self::Drift(_) | Self::NotNow(_) => false,
         }
     }
 }

@@ -6,10 +6,12 @@ mod error;
 mod explain;
 mod status;
 mod time;
+mod verify;
 
 use crate::explain::{Subject, explain, explain_file};
 use clap::{Args, Subcommand, ValueEnum};
 use positions::Access;
+use records::SourceName;
 use std::io::Write;
 use std::path::PathBuf;
 use wire::RegistrySettings;
@@ -40,6 +42,26 @@ pub enum Command {
         /// What is explained.
         #[command(flatten)]
         subject: ExplainArguments,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Compare the rows of a source with its newest complete listing; exits with 1 if any differs.
+    ///
+    /// The listing is read from the snapshot topic. Of each row, what is newer than the listing is
+    /// not compared. Not seen is what retention has removed: a listing of which an extent is gone
+    /// is not complete, and an object whose record is gone is only looked for. Not seen either is
+    /// what has changed in the source since the listing.
+    Verify {
+        /// Where everything is.
+        #[command(flatten)]
+        common: Common,
+        /// The source.
+        #[arg(long)]
+        source: String,
+        /// One type instead of all that have a complete listing.
+        #[arg(long = "type", value_name = "TYPE")]
+        entity_type: Option<String>,
         /// How to print it.
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
@@ -122,6 +144,19 @@ pub async fn run(
                 Output::Text => explained.text(),
                 Output::Json => format!("{:#}\n", explained.json()),
             });
+        }
+        Command::Verify { common, source, entity_type, output } => {
+            let source = SourceName::new(source)
+                .map_err(|error| OperatorError::Request(error.to_string()))?;
+            let wanted = verify::Wanted { source, entity_type };
+            let verified = verify::verify(&load(&common)?, &wanted).await?;
+            print(&match output {
+                Output::Text => verified.text(),
+                Output::Json => format!("{:#}\n", verified.json()),
+            });
+            if verified.drifted > 0 {
+                return Err(OperatorError::Drift(verified.drifted));
+            }
         }
     }
     Ok(())

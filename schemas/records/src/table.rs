@@ -179,8 +179,8 @@ fn join(
     }
 }
 
-/// The view of references whose targets are not there (any more): of every type, by the columns that
-/// its table has. `tables` are the types that have a table; the others are no targets yet.
+/// The view of references whose targets are not there (any more): of every type, by the columns
+/// that its table has. `tables` are the types that have a table; the others are no targets yet.
 #[must_use]
 pub fn dangling(types: &[(&EntityType, Vec<String>)], tables: &[TypeName]) -> String {
     let of_type = |(entity, columns): &(&EntityType, Vec<String>)| -> Vec<String> {

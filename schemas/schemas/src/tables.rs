@@ -115,8 +115,8 @@ pub async fn ensure_detail(
     Ok(true)
 }
 
-/// Makes the view `dangling_references` of these types, and of those that a persister has met; gives
-/// whether it is another one now.
+/// Makes the view `dangling_references` of these types, and of those that a persister has met;
+/// gives whether it is another one now.
 ///
 /// # Errors
 /// What PostgreSQL said; nothing is changed then.
