@@ -102,9 +102,16 @@ impl Explained {
         }
     }
 
-    fn parts(&self) -> [(&'static str, &str); 4] {
-        let Statements { read, compare, insert, update } = &self.statements;
-        [("read", read), ("compare", compare), ("insert", insert), ("update", update)]
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let Statements { read, compare, insert, copy, update } = &self.statements;
+        let all = [
+            ("read", Some(read)),
+            ("compare", Some(compare)),
+            ("insert", Some(insert)),
+            ("copy", copy.as_ref()),
+            ("update", Some(update)),
+        ];
+        all.into_iter().filter_map(|(name, statement)| Some((name, statement?.as_str())))
     }
 
     /// For people.
@@ -140,7 +147,7 @@ impl Explained {
             })
         };
         let statements: serde_json::Map<String, Value> =
-            self.parts().into_iter().map(|(name, sql)| (name.to_owned(), sql.into())).collect();
+            self.parts().map(|(name, sql)| (name.to_owned(), sql.into())).collect();
         json!({
             "type": self.entity.name().as_str(),
             "subject": self.entity.subject(),

@@ -195,6 +195,9 @@ async fn entity_of(
     let Some((id, mut avro)) = framed else { return Ok(None) };
     let Meaning::Entity(entity) = meanings.of(id).await? else { return Ok(None) };
     let decoded = from_avro_datum(entity.schema(), &mut avro, None).ok();
-    let is_valid = |avro: &Avro| matches!(field(avro, "native_id"), Some(Avro::String(id)) if NativeId::new(id).is_ok());
+    let is_valid = |avro: &Avro| match field(avro, "native_id") {
+        Some(Avro::String(id)) => NativeId::new(id).is_ok(),
+        _ => false,
+    };
     Ok(decoded.filter(is_valid).map(|avro| (id.0, entity, avro)))
 }

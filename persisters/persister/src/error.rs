@@ -19,9 +19,6 @@ pub enum PersistError {
     /// Another member of the group owns a partition now, or the database has gone back in time.
     #[error("partition ownership has changed under this member; reading the positions again")]
     Fenced,
-    /// Rows kept changing under the batch.
-    #[error("rows of {0} changed {1} times while they were written; trying the batch again")]
-    Contended(String, u32),
     /// Kafka failed.
     #[error(transparent)]
     Kafka(#[from] wire::KafkaProblem),
@@ -34,12 +31,9 @@ pub enum PersistError {
     /// A stored schema can't be read.
     #[error("schema {0} was read before and is no entity type any more: {1}")]
     Schema(i32, String),
-    /// A row has attributes that this member does not know yet.
-    #[error(
-        "another member has widened table inventory_all.{0}; reading its columns again and trying \
-             the batch again"
-    )]
-    Widened(String),
+    /// Rows were not what the batch expected; it is tried again.
+    #[error(transparent)]
+    Rows(inventory::InventoryError),
     /// The registry gives another schema for an id than before.
     #[error(
         "the registry has another schema under id {0} than before: it was re-installed or \
@@ -58,6 +52,15 @@ pub enum PersistError {
     /// The settings are not complete or not right.
     #[error(transparent)]
     Settings(#[from] chassis::Mistakes),
+}
+
+impl From<inventory::InventoryError> for PersistError {
+    fn from(error: inventory::InventoryError) -> Self {
+        match error {
+            inventory::InventoryError::Database(error) => Self::Database(error),
+            other => Self::Rows(other),
+        }
+    }
 }
 
 impl PersistError {

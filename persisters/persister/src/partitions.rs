@@ -24,8 +24,8 @@ const SETTLE_EVERY: Duration = Duration::from_secs(30);
 const SESSION: &str =
     "SET synchronous_commit = off; SET idle_in_transaction_session_timeout = '5s'";
 
-/// How long the table may give a partition to another member than the group does: whoever was thrown
-/// out of the group has heard of it by then.
+/// How long the table may give a partition to another member than the group does: whoever was
+/// thrown out of the group has heard of it by then.
 const RECLAIM_AFTER: Duration = Duration::from_secs(10);
 
 impl Running<'_> {
@@ -60,9 +60,9 @@ impl Running<'_> {
         self.put_down(partition);
     }
 
-    /// The partition is another member's, as the table says. The group should say so soon. If it does
-    /// not, then a member that was thrown out of the group was the last to take the partition over,
-    /// or the database is an older one.
+    /// The partition is another member's, as the table says. The group should say so soon. If it
+    /// does not, then a member that was thrown out of the group was the last to take the partition
+    /// over, or the database is an older one.
     fn disowned(&mut self, partition: Partition) {
         self.disowned.entry(partition).or_insert_with(Instant::now);
         self.put_down(partition);

@@ -3,7 +3,7 @@
 use crate::error::PersistError;
 use crate::metrics::Metrics;
 use crate::step;
-use crate::transaction::{Lock, lock, try_lock_purge};
+use inventory::{Lock, lock, try_lock_purge};
 use records::Version;
 use schemas::database::{DatabaseSettings, connect_one};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};

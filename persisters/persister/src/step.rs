@@ -3,10 +3,10 @@
 use crate::decode::Work;
 use crate::error::PersistError;
 use crate::licence::Licence;
-use crate::sweep::{remember, sweep};
-use crate::transaction::{Lock, covers, lock};
 use crate::types::Table;
-use crate::upserts::{Apply, Counts};
+use inventory::{Apply, Counts};
+use inventory::{Lock, covers, lock};
+use inventory::{remember, sweep};
 use plan::Batch;
 use records::contract::Extent;
 use records::{TypeName, Version};
@@ -106,7 +106,7 @@ async fn keep(
         .ranges()
         .map(|(from, to, version)| (from.to_owned(), to.map(str::to_owned), version.micros()))
         .collect();
-    remember(connection, (&extent.source, own), &ranges).await
+    Ok(remember(connection, (&extent.source, own), &ranges).await?)
 }
 
 /// The tables of entity types: that of one, if there is one already, or all.

@@ -2,10 +2,10 @@
 
 use crate::decode::Work;
 use crate::error::PersistError;
-use crate::new_keys::NewKeys;
-use crate::upserts::Sets;
 use crate::waiting::Waiting;
 use apache_avro::Schema;
+use inventory::NewKeys;
+use inventory::Sets;
 use plan::{Layout, Plan, Statements};
 use records::contract::{ContractRecord, Delete, Extent};
 use records::model::AttributeSet;
@@ -187,7 +187,7 @@ async fn load(connection: &mut PgConnection, entity: &EntityType) -> Result<Tabl
         .collect();
     let layout = Arc::new(Layout { entity_type: entity.name().clone(), attributes });
     let mut sets = Sets::new();
-    for (id, json) in crate::upserts::base_schemas(connection, entity.subject()).await? {
+    for (id, json) in inventory::base_schemas(connection, entity.subject()).await? {
         let known = EntityType::parse(&json)
             .map_err(|error| PersistError::Schema(id, error.to_string()))?;
         let indexes = known.attributes().iter().map(|a| layout.index_of(a.name.as_str()));

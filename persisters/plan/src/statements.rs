@@ -27,8 +27,8 @@ pub struct Statements {
     pub compare: String,
     /// New rows; what exists meanwhile is left alone.
     pub insert: String,
-    /// New rows that are alive, as a binary stream; an existing one fails it. `None` if a column has
-    /// no binary form here.
+    /// New rows that are alive, as a binary stream; an existing one fails it. `None` if a column
+    /// has no binary form here.
     pub copy: Option<String>,
     /// Rows whose `xmin` is still the one that was read.
     pub update: String,

@@ -81,6 +81,13 @@ const WALLS: &[Wall] = &[
         why: "it knows where partitions are, and not what is in a record",
     },
     Wall {
+        of: "inventory",
+        may_use: &["plan", "positions", "records"],
+        in_tests: &[],
+        never: &["rdkafka"],
+        why: "it knows what records do to rows, and not where they come from",
+    },
+    Wall {
         of: "history",
         may_use: &["schemas", "records", "chassis"],
         in_tests: &[],
@@ -98,6 +105,7 @@ const WALLS: &[Wall] = &[
         of: "persister",
         may_use: &[
             "history",
+            "inventory",
             "operator",
             "plan",
             "positions",
@@ -137,7 +145,7 @@ const LIBRARIES: &[Library] = &[
     Library { name: "rdkafka", only: &["wire"], why: "one crate alone speaks Kafka's protocol" },
     Library {
         name: "sqlx",
-        only: &["persister", "history", "operator", "positions", "schemas", "tests/*"],
+        only: &["persister", "inventory", "history", "operator", "positions", "schemas", "tests/*"],
         why: "PostgreSQL is written by persisters and changed by schemas, by nobody else",
     },
     Library {
@@ -153,7 +161,7 @@ const LIBRARIES: &[Library] = &[
 ];
 
 /// The crates whose sources name no provider, and the names.
-const AGNOSTIC: [&str; 5] = ["plan", "positions", "history", "operator", "persister"];
+const AGNOSTIC: [&str; 6] = ["plan", "positions", "inventory", "history", "operator", "persister"];
 const PROVIDERS: [&str; 6] = ["vsphere", "vcenter", "vmware", "kubernetes", "openstack", "ec2"];
 
 /// Every dependency that goes through a wall.

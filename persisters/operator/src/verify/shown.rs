@@ -102,7 +102,8 @@ impl Verified {
     pub fn json(&self) -> Value {
         let drift = |(entity_type, id, drift): &(String, String, Drift)| {
             let attributes = drift.attributes();
-            json!({"type": entity_type, "native_id": id, "drift": drift.name(), "attributes": attributes})
+            let name = drift.name();
+            json!({"type": entity_type, "native_id": id, "drift": name, "attributes": attributes})
         };
         let of_type = |(name, summary): (&String, &Summary)| {
             json!({

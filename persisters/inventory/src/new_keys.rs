@@ -1,7 +1,7 @@
 //! Keys that are expected to be new, because those of the batch before were: they are copied into
 //! the table without a look at it first.
 
-use crate::error::PersistError;
+use crate::error::InventoryError;
 use plan::{Batch, Statements, Write, Writes};
 use sqlx::{Connection, PgConnection};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,12 +33,12 @@ impl NewKeys {
 /// have no such form.
 ///
 /// # Errors
-/// [`PersistError::Database`].
+/// [`InventoryError::Database`].
 pub async fn copy(
     connection: &mut PgConnection,
     statements: &Statements,
     (batch, writes): (&Batch, &[Write]),
-) -> Result<bool, PersistError> {
+) -> Result<bool, InventoryError> {
     let stream = || Writes::new(batch, writes).copy();
     let Some((statement, stream)) = statements.copy.as_ref().zip(stream()) else {
         return Ok(false);

@@ -1,6 +1,6 @@
 //! Applies an extent: what it does not list is gone, what it lists lives.
 
-use crate::error::PersistError;
+use crate::error::InventoryError;
 use records::AttributeName;
 use records::contract::Extent;
 use records::table::{COLUMNS, OWN_COLUMNS};
@@ -17,13 +17,13 @@ const LISTED: &str = "EXISTS (SELECT FROM unnest($5::text[]) AS key WHERE key = 
 /// lists; gives the number of rows changed. On equal versions alive wins.
 ///
 /// # Errors
-/// [`PersistError::Database`].
+/// [`InventoryError::Database`].
 pub async fn sweep(
     connection: &mut PgConnection,
     table: &str,
     extent: &Extent,
     part: &Part,
-) -> Result<u64, PersistError> {
+) -> Result<u64, InventoryError> {
     let end = format!(
         "UPDATE inventory_all.\"{table}\" SET alive = false, existence_version = $4, \
          floor_version = greatest(floor_version, $4), version = greatest(version, $4), \
@@ -72,7 +72,7 @@ fn void(table: &str, names: &[AttributeName], rows: &str) -> String {
 async fn attributes(
     connection: &mut PgConnection,
     table: &str,
-) -> Result<Vec<AttributeName>, PersistError> {
+) -> Result<Vec<AttributeName>, InventoryError> {
     let columns: Vec<(String, String)> = sqlx::query_as(COLUMNS)
         .bind(table)
         .bind(OWN_COLUMNS.as_slice())
@@ -97,12 +97,12 @@ fn bind<'a>(
 /// Replaces the ranges that are kept for a source's type (`''`: for all its types).
 ///
 /// # Errors
-/// [`PersistError::Database`].
+/// [`InventoryError::Database`].
 pub async fn remember(
     connection: &mut PgConnection,
     (source, kind): (&str, &str),
     ranges: &[(String, Option<String>, i64)],
-) -> Result<(), PersistError> {
+) -> Result<(), InventoryError> {
     let starts: Vec<String> = ranges.iter().map(|range| range.0.clone()).collect();
     let ends: Vec<Option<String>> = ranges.iter().map(|range| range.1.clone()).collect();
     let versions: Vec<i64> = ranges.iter().map(|range| range.2).collect();

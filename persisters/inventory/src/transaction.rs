@@ -1,7 +1,7 @@
 //! What every transaction of the inventory begins with after its positions: the locks, then the
 //! extents.
 
-use crate::error::PersistError;
+use crate::error::InventoryError;
 use crate::upserts::Covers;
 use positions::hash;
 use records::Version;
@@ -29,12 +29,12 @@ pub enum Lock {
 /// over all types needs no other and reaches types that are just being met.
 ///
 /// # Errors
-/// [`PersistError::Database`].
+/// [`InventoryError::Database`].
 pub async fn lock(
     connection: &mut PgConnection,
     lock: Lock,
     types: &BTreeSet<(&str, &str)>,
-) -> Result<(), PersistError> {
+) -> Result<(), InventoryError> {
     let mut slots = BTreeMap::new();
     for (source, kind) in types {
         for (slot, lock) in [(slot(source, ""), Lock::Shared), (slot(source, kind), lock)] {
@@ -60,8 +60,8 @@ pub async fn lock(
 /// Whether this transaction is the only one that purges; never waits.
 ///
 /// # Errors
-/// [`PersistError::Database`].
-pub async fn try_lock_purge(connection: &mut PgConnection) -> Result<bool, PersistError> {
+/// [`InventoryError::Database`].
+pub async fn try_lock_purge(connection: &mut PgConnection) -> Result<bool, InventoryError> {
     Ok(sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1, $2)")
         .bind(LOCK_CLASS)
         .bind(PURGE_SLOT)
@@ -73,12 +73,12 @@ pub async fn try_lock_purge(connection: &mut PgConnection) -> Result<bool, Persi
 /// types). To be read only in a statement after [`lock`].
 ///
 /// # Errors
-/// [`PersistError::Database`].
+/// [`InventoryError::Database`].
 pub async fn covers(
     connection: &mut PgConnection,
     types: &[&str],
     sources: &BTreeSet<&str>,
-) -> Result<Covers, PersistError> {
+) -> Result<Covers, InventoryError> {
     let sources: Vec<&str> = sources.iter().copied().collect();
     let rows: Vec<(String, String, Option<String>, i64)> = sqlx::query_as(
         "SELECT source, from_id, to_id, version FROM tributary.extent \

@@ -1,6 +1,6 @@
 //! Applies a batch of one type: read the registers, fold, write what changed.
 
-use crate::error::PersistError;
+use crate::error::InventoryError;
 use crate::new_keys::{NewKeys, copy};
 use crate::parameter::Parameter;
 use plan::{Array, Batch, Cell, Group, Statements, Stored, Write, Writes, fold};
@@ -60,12 +60,12 @@ impl Apply<'_> {
     /// [`base_schemas`] names.
     ///
     /// # Errors
-    /// [`PersistError`]; the transaction must then be rolled back.
+    /// [`InventoryError`]; the transaction must then be rolled back.
     pub async fn run(
         &self,
         connection: &mut PgConnection,
         sets: &Sets,
-    ) -> Result<Counts, PersistError> {
+    ) -> Result<Counts, InventoryError> {
         let mut pending = self.batch.groups();
         let records = self.batch.records().len() as u64;
         if self.new_keys.are_expected(pending.len()) {
@@ -90,7 +90,7 @@ impl Apply<'_> {
             }
             pending.retain(|group| known.contains(group));
         }
-        Err(PersistError::Contended(self.batch.layout().entity_type.to_string(), ROUNDS_MAX))
+        Err(InventoryError::Contended(self.batch.layout().entity_type.to_string(), ROUNDS_MAX))
     }
 
     /// The registers of the groups' rows; groups that need not be looked at are left out.
@@ -99,7 +99,7 @@ impl Apply<'_> {
         connection: &mut PgConnection,
         groups: &[Group],
         sets: &Sets,
-    ) -> Result<Known, PersistError> {
+    ) -> Result<Known, InventoryError> {
         let mut known = Known::default();
         let (single, rest): (Vec<_>, Vec<_>) =
             groups.iter().partition(|group| self.licensed && self.batch.is_whole(group));
@@ -139,7 +139,7 @@ impl Apply<'_> {
         &self,
         connection: &mut PgConnection,
         writes: Vec<Write>,
-    ) -> Result<u64, PersistError> {
+    ) -> Result<u64, InventoryError> {
         let (updates, inserts): (Vec<_>, Vec<_>) =
             writes.into_iter().partition(|write| write.xmin.is_some());
         let mut written = 0;
@@ -157,13 +157,13 @@ impl Apply<'_> {
     }
 
     /// A row's registers; `None` if there is no row.
-    fn stored(&self, row: &PgRow, sets: &Sets) -> Result<Option<Stored>, PersistError> {
+    fn stored(&self, row: &PgRow, sets: &Sets) -> Result<Option<Stored>, InventoryError> {
         let Some(xmin) = row.try_get::<Option<i64>, _>("xmin")? else { return Ok(None) };
         let version = |name: &str| {
             row.try_get::<Option<i64>, _>(name).map(|micros| micros.map(Version::from_micros))
         };
         let layout = self.batch.layout();
-        let widened = || PersistError::Widened(layout.entity_type.to_string());
+        let widened = || InventoryError::Widened(layout.entity_type.to_string());
         let alive = row.try_get::<Option<bool>, _>("alive")?;
         let exceptions = row.try_get::<Option<String>, _>("exceptions")?.unwrap_or_default();
         let by_name: BTreeMap<String, i64> = serde_json::from_str(&exceptions).unwrap_or_default();
@@ -218,11 +218,11 @@ impl Known {
 /// are as few as the versions of its schema.
 ///
 /// # Errors
-/// [`PersistError::Database`].
+/// [`InventoryError::Database`].
 pub async fn base_schemas(
     connection: &mut PgConnection,
     subject: &str,
-) -> Result<Vec<(i32, String)>, PersistError> {
+) -> Result<Vec<(i32, String)>, InventoryError> {
     Ok(sqlx::query_as("SELECT id, json FROM tributary.schema WHERE subject = $1")
         .bind(subject)
         .fetch_all(connection)

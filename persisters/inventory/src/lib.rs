@@ -1,0 +1,15 @@
+//! What inventory records do to the rows of their tables, inside of the caller's transaction:
+//! batches of upserts and deletes, extents, and the locks that both take first.
+
+mod error;
+mod new_keys;
+mod parameter;
+mod sweep;
+mod transaction;
+mod upserts;
+
+pub use error::InventoryError;
+pub use new_keys::NewKeys;
+pub use sweep::{Part, remember, sweep};
+pub use transaction::{Lock, covers, lock, try_lock_purge};
+pub use upserts::{Apply, Counts, Covers, Sets, base_schemas};
