@@ -3,10 +3,12 @@
 
 use crate::error::Error;
 use crate::ours;
+use crate::peers::{Peer, Tuning};
 use crate::produce::{Form, Producer};
-use crate::rig::{Closed, Rig, Rows};
+use crate::rig::{Closed, PATIENCE, Rig, Rows};
 use crate::trial::Contender;
 use crate::workload::{Item, Workload};
+use harness::wait_until;
 use records::{Topic, Version};
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,10 +83,52 @@ pub async fn ours(rig: &Rig, loaded: &Closed, flooded: bool) -> Result<Freshness
     ended?;
     ours::applied(&mut rows, &live, sent.count, &persister).await?;
     ours::stop(&persister).await?;
-    let (p50_ms, p99_ms) = delays(&mut rows, &sent).await?;
+    let table = ("inventory_all.bench_vm", "base_version");
+    let (p50_ms, p99_ms) = delays(&mut rows, table, &sent).await?;
     rig.drop(rows.close().await?).await?;
-    let rate = sent.count as f64 / sent.seconds;
+    let rate = sent.rate();
     Ok(Freshness { contender: Contender::Ours, flooded, rate, p50_ms, p99_ms })
+}
+
+/// Measures a peer on a copy of the loaded rows. It has one topic only, in which a change waits
+/// behind a refresh, so there is no flood.
+///
+/// # Errors
+/// What stopped it.
+pub async fn peer(rig: &Rig, loaded: &Closed, peer: &Peer) -> Result<Freshness, Error> {
+    let topic = format!("fresh-{}.flat", rig.next());
+    rig.make_topic(topic.clone()).await?;
+    let producer = Producer::new(rig, Form::Flat, topic.clone()).await?;
+    let mut rows = rig.copy_of(loaded).await?;
+    rig.checkpoint().await?;
+    let program = peer.start(rig, (&topic, &rows.url), Tuning::Latency)?;
+    let began = Version::now();
+    producer.send(Item { object: 0, changes: 1, version: began }, false).await?;
+    arrived(&mut rows, began, 1).await?;
+    let over = AtomicBool::new(false);
+    let (sent, ()) = tokio::join!(send(rig, &producer, &over), async {
+        tokio::time::sleep(LENGTH).await;
+        over.store(true, Ordering::Relaxed);
+    });
+    let sent = sent?;
+    arrived(&mut rows, began.next(), sent.count).await?;
+    program.kill();
+    let (p50_ms, p99_ms) = delays(&mut rows, ("vm", "version"), &sent).await?;
+    rig.drop(rows.close().await?).await?;
+    let (contender, rate) = (peer.contender, sent.rate());
+    Ok(Freshness { contender, flooded: false, rate, p50_ms, p99_ms })
+}
+
+/// Waits until so many rows are of this version or newer.
+async fn arrived(rows: &mut Rows, version: Version, wanted: u64) -> Result<(), Error> {
+    let query = format!("SELECT count(*) FROM vm WHERE version >= {}", version.micros());
+    let found =
+        wait_until("the updates' rows", PATIENCE, async || match rows.number(&query).await {
+            Ok(count) if count.cast_unsigned() >= wanted => Ok(()),
+            Ok(count) => Err(format!("{count} of {wanted}")),
+            Err(error) => Err(error.to_string()),
+        });
+    Ok(found.await?)
 }
 
 /// Sends updates until it is over, or all objects have had one.
@@ -110,11 +154,21 @@ async fn send(rig: &Rig, producer: &Producer, over: &AtomicBool) -> Result<Sent,
     Ok(Sent { first: begin.plus(WARM_UP), last, count, seconds })
 }
 
+impl Sent {
+    fn rate(&self) -> f64 {
+        self.count as f64 / self.seconds
+    }
+}
+
 /// The version is when it was sent; PostgreSQL tells when the row was committed.
-async fn delays(rows: &mut Rows, sent: &Sent) -> Result<(f64, f64), Error> {
+async fn delays(
+    rows: &mut Rows,
+    (table, version): (&str, &str),
+    sent: &Sent,
+) -> Result<(f64, f64), Error> {
     let query = format!(
-        "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000 - base_version / 1000.0 \
-         FROM inventory_all.bench_vm WHERE base_version BETWEEN {} AND {}",
+        "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000 - {version} / 1000.0 \
+         FROM {table} WHERE {version} BETWEEN {} AND {}",
         sent.first.micros(),
         sent.last.micros()
     );

@@ -21,6 +21,15 @@ const WAL_OF_SERVER: i64 = 2 * 1024;
 /// After such a pause the rows are counted.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// What a peer is tuned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tuning {
+    /// Large fetches and batches.
+    Throughput,
+    /// What has arrived is written at once.
+    Latency,
+}
+
 /// A peer that is there.
 #[derive(Debug)]
 pub struct Peer {
@@ -68,7 +77,7 @@ impl Peer {
         rows: &mut Rows,
     ) -> Result<Trial, Error> {
         let mut meter = Meter::new(rig, rows).await?;
-        let program = self.start(rig, &flat_topic(workload), &rows.url)?;
+        let program = self.start(rig, (&flat_topic(workload), &rows.url), Tuning::Throughput)?;
         let started = Instant::now();
         while meter.written(rows).await? < WAL_OF_ROWS {
             self.check(&program, started)?;
@@ -98,16 +107,21 @@ impl Peer {
         meter.trial(self.contender, workload, rows).await
     }
 
-    /// Starts it on a topic.
+    /// Starts it from a topic to a database.
     ///
     /// # Errors
     /// If it can't be.
-    pub fn start(&self, rig: &Rig, topic: &str, url: &str) -> Result<Program, Error> {
+    pub fn start(
+        &self,
+        rig: &Rig,
+        (topic, url): (&str, &str),
+        tuning: Tuning,
+    ) -> Result<Program, Error> {
         let number = rig.next();
         let folder = rig.world.folder().join(format!("peer-{number}"));
         fs::create_dir_all(&folder).map_err(Error::at(&folder))?;
         let name = self.contender.title();
-        let job = Job { rig, topic, url, folder, name: format!("bench-{number}") };
+        let job = Job { rig, topic, url, tuning, folder, name: format!("bench-{number}") };
         let command = match self.contender {
             Contender::Redpanda => job.redpanda(&self.folder)?,
             _ => job.debezium(&self.folder)?,
@@ -129,6 +143,7 @@ struct Job<'a> {
     rig: &'a Rig,
     topic: &'a str,
     url: &'a str,
+    tuning: Tuning,
     folder: PathBuf,
     name: String,
 }
@@ -145,10 +160,16 @@ impl Job<'_> {
             self.folder.join("offsets").display()
         );
         let Place { user, password, address } = Place::of(self.url);
+        let (bytes, wait) = match self.tuning {
+            Tuning::Throughput => (1 << 20, 100),
+            Tuning::Latency => (1, 10),
+        };
         let sink = format!(
             "{}name={}\ntopics={}\nconnection.url=jdbc:postgresql://{address}?\
              reWriteBatchedInserts=true\nconnection.username={user}\n\
-             connection.password={password}\n",
+             connection.password={password}\n\
+             consumer.override.fetch.min.bytes={bytes}\n\
+             consumer.override.fetch.max.wait.ms={wait}\n",
             read("debezium.properties")?,
             self.name,
             self.topic
@@ -172,7 +193,14 @@ impl Job<'_> {
             .collect();
         let list =
             |name: fn(&String) -> String| names.iter().map(name).collect::<Vec<_>>().join(", ");
+        let (bytes, wait, period) = match self.tuning {
+            Tuning::Throughput => ("1MiB", "100ms", "200ms"),
+            Tuning::Latency => ("1B", "10ms", "10ms"),
+        };
         let config = [
+            ("${FETCH_MIN}", bytes.to_owned()),
+            ("${FETCH_WAIT}", wait.to_owned()),
+            ("${PERIOD}", period.to_owned()),
             ("${KAFKA}", self.rig.world.parts().kafka.address()),
             ("${REGISTRY}", self.rig.world.parts().registry.url()),
             ("${DATABASE}", format!("{}?sslmode=disable", self.url)),

@@ -1,7 +1,7 @@
 //! Which runs there are, in which order, from which rows.
 
 use crate::error::Error;
-use crate::freshness;
+use crate::freshness::{self, Freshness};
 use crate::peers::Peer;
 use crate::produce::{self, Form};
 use crate::report::Report;
@@ -56,13 +56,25 @@ impl Suite {
             }
             compare(&trials, *workload)?;
         }
-        let mut delays = Vec::new();
-        for flooded in [false, true].into_iter().filter(|_| self.freshness) {
-            let found = freshness::ours(&rig, &loaded.ours, flooded).await?;
-            say(&format!("{found:?}"));
-            delays.push(found);
-        }
+        let delays = if self.freshness { self.delays(&rig, &loaded, say).await? } else { vec![] };
         Ok(Report::new(self.records, trials, delays))
+    }
+
+    async fn delays(
+        &self,
+        rig: &Rig,
+        loaded: &Loaded,
+        say: fn(&str),
+    ) -> Result<Vec<Freshness>, Error> {
+        let mut delays = Vec::new();
+        for flooded in [false, true] {
+            delays.push(freshness::ours(rig, &loaded.ours, flooded).await?);
+        }
+        for peer in &self.peers {
+            delays.push(freshness::peer(rig, &loaded.flat, peer).await?);
+        }
+        delays.iter().for_each(|found| say(&format!("{found:?}")));
+        Ok(delays)
     }
 
     /// Who does a workload, in the order of their turns.
