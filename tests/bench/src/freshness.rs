@@ -11,6 +11,7 @@ use crate::workload::{Item, Workload};
 use harness::wait_until;
 use records::{Topic, Version};
 use serde::Serialize;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -42,9 +43,9 @@ pub struct Freshness {
     pub p99_ms: f64,
 }
 
-/// The versions of the updates that count, and how many were sent in all.
+/// The versions of the updates, and how many there were.
 struct Sent {
-    first: Version,
+    begin: Version,
     last: Version,
     count: u64,
     seconds: f64,
@@ -69,22 +70,23 @@ pub async fn ours(rig: &Rig, loaded: &Closed, flooded: bool) -> Result<Freshness
     let persister = ours::start(rig, &prefix, &rows.url)?;
     ours::owned(&mut rows, &live, &persister).await?;
     let over = AtomicBool::new(false);
-    let flood = async {
-        if flooded {
-            ours::applied(&mut rows, &snapshot, rig.records, &persister).await?;
+    let (sent, ended) = tokio::join!(send(rig, &producer, &over), async {
+        let ended = if flooded {
+            ours::applied(&mut rows, &snapshot, rig.records, &persister).await.map(drop)
         } else {
             tokio::time::sleep(LENGTH).await;
-        }
+            Ok(())
+        };
         over.store(true, Ordering::Relaxed);
-        Ok::<_, Error>(())
-    };
-    let (sent, ended) = tokio::join!(send(rig, &producer, &over), flood);
-    let sent = sent?;
-    ended?;
+        ended
+    });
+    let sent = ended.and(sent)?;
     ours::applied(&mut rows, &live, sent.count, &persister).await?;
     ours::stop(&persister).await?;
+    // A short flood would be over before a warm-up is.
+    let first = if flooded { sent.begin } else { sent.begin.plus(WARM_UP) };
     let table = ("inventory_all.bench_vm", "base_version");
-    let (p50_ms, p99_ms) = delays(&mut rows, table, &sent).await?;
+    let (p50_ms, p99_ms) = delays(&mut rows, table, first..=sent.last).await?;
     rig.drop(rows.close().await?).await?;
     let rate = sent.rate();
     Ok(Freshness { contender: Contender::Ours, flooded, rate, p50_ms, p99_ms })
@@ -113,7 +115,8 @@ pub async fn peer(rig: &Rig, loaded: &Closed, peer: &Peer) -> Result<Freshness, 
     let sent = sent?;
     arrived(&mut rows, began.next(), sent.count).await?;
     program.kill();
-    let (p50_ms, p99_ms) = delays(&mut rows, ("vm", "version"), &sent).await?;
+    let first = sent.begin.plus(WARM_UP);
+    let (p50_ms, p99_ms) = delays(&mut rows, ("vm", "version"), first..=sent.last).await?;
     rig.drop(rows.close().await?).await?;
     let (contender, rate) = (peer.contender, sent.rate());
     Ok(Freshness { contender, flooded: false, rate, p50_ms, p99_ms })
@@ -151,7 +154,7 @@ async fn send(rig: &Rig, producer: &Producer, over: &AtomicBool) -> Result<Sent,
     }
     producer.acknowledged().await?;
     let seconds = last.age_seconds(begin).abs();
-    Ok(Sent { first: begin.plus(WARM_UP), last, count, seconds })
+    Ok(Sent { begin, last, count, seconds })
 }
 
 impl Sent {
@@ -164,13 +167,13 @@ impl Sent {
 async fn delays(
     rows: &mut Rows,
     (table, version): (&str, &str),
-    sent: &Sent,
+    versions: RangeInclusive<Version>,
 ) -> Result<(f64, f64), Error> {
     let query = format!(
         "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000 - {version} / 1000.0 \
          FROM {table} WHERE {version} BETWEEN {} AND {}",
-        sent.first.micros(),
-        sent.last.micros()
+        versions.start().micros(),
+        versions.end().micros()
     );
     rows.percentiles(&query).await
 }

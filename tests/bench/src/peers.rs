@@ -11,15 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How often the WAL is looked at: it tells the first write and the last.
+/// How often the WAL is looked at: it tells the first write.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// So much WAL is rows, and not the server's own housekeeping.
 const WAL_OF_ROWS: i64 = 64 * 1024;
-const WAL_OF_SERVER: i64 = 2 * 1024;
-
-/// After such a pause the rows are counted.
-const QUIET: Duration = Duration::from_millis(500);
 
 /// What a peer is tuned for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +73,8 @@ impl Peer {
         rows: &mut Rows,
     ) -> Result<Trial, Error> {
         let mut meter = Meter::new(rig, rows).await?;
-        let program = self.start(rig, (&flat_topic(workload), &rows.url), Tuning::Throughput)?;
+        let topic = flat_topic(workload);
+        let program = self.start(rig, (&topic, &rows.url), Tuning::Throughput)?;
         let started = Instant::now();
         while meter.written(rows).await? < WAL_OF_ROWS {
             self.check(&program, started)?;
@@ -88,19 +85,11 @@ impl Peer {
             "SELECT count(*) FROM vm WHERE version >= {}",
             workload.last_versions(rig.records, rig.epoch).micros()
         );
-        let (mut written, mut moved) = (0, Instant::now());
         loop {
-            self.check(&program, started)?;
-            tokio::time::sleep(LOOK_EVERY).await;
-            let now = meter.written(rows).await?;
-            if now - written > WAL_OF_SERVER {
-                (written, moved) = (now, Instant::now());
-            } else if moved.elapsed() > QUIET {
-                meter.end_at(moved, program.id().map(|id| id.pid))?;
-                if rows.number(&done).await?.cast_unsigned() == workload.objects(rig.records) {
-                    break;
-                }
-                moved = Instant::now();
+            let quiet_since = meter.quiet(rows, || self.check(&program, started)).await?;
+            meter.end_at(quiet_since, program.id().map(|id| id.pid))?;
+            if rows.number(&done).await?.cast_unsigned() == workload.objects(rig.records) {
+                break;
             }
         }
         program.kill();

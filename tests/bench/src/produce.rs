@@ -5,7 +5,7 @@ use crate::objects::{self, PARTIAL};
 use crate::rig::Rig;
 use crate::workload::{Item, Workload};
 use records::topics::object_key;
-use records::{Encoder, NativeId, SourceName, Topic, Upsert};
+use records::{Encoder, NativeId, SourceName, Upsert};
 use serde_json::{Value as Json, json};
 use wire::{Outgoing, Publisher, SchemaId, frame};
 
@@ -96,6 +96,12 @@ pub fn prefix(workload: Workload) -> String {
     format!("{workload:?}.").to_lowercase()
 }
 
+/// The topic that ours read for a workload.
+#[must_use]
+pub fn lane(workload: Workload) -> String {
+    workload.lane().name(&prefix(workload))
+}
+
 /// The topic that the peers read for a workload.
 #[must_use]
 pub fn flat_topic(workload: Workload) -> String {
@@ -110,7 +116,7 @@ pub async fn fill(rig: &Rig, workload: Workload, form: Form) -> Result<(), Error
     let topic = match form {
         Form::Ours => {
             rig.make_topics(&prefix(workload)).await?;
-            workload.lane().name(&prefix(workload))
+            lane(workload)
         }
         Form::Flat => {
             rig.make_topic(flat_topic(workload)).await?;
@@ -141,10 +147,4 @@ fn remove_mask(avro: &mut Vec<u8>, text_bytes: usize) {
     let version = text_bytes + 2;
     let last = avro[version..].iter().position(|byte| byte & 0x80 == 0);
     avro.remove(version + last.unwrap_or_default() + 1);
-}
-
-/// The lane of a workload, as its topic is called.
-#[must_use]
-pub fn lane(workload: Workload) -> String {
-    Topic::name(workload.lane(), &prefix(workload))
 }

@@ -26,6 +26,7 @@ const DELAYS: [&str; 5] = ["who", "while", "sent per s", "p50 ms", "p99 ms"];
 #[derive(Debug, Serialize)]
 pub struct Report {
     records: u64,
+    rounds: u32,
     trials: Vec<Trial>,
     freshness: Vec<Freshness>,
 }
@@ -44,10 +45,14 @@ struct Summary {
 }
 
 impl Report {
-    /// Of runs with so many records each.
+    /// Of so many records in each run, and so many runs of each contender.
     #[must_use]
-    pub const fn new(records: u64, trials: Vec<Trial>, freshness: Vec<Freshness>) -> Self {
-        Self { records, trials, freshness }
+    pub const fn new(
+        (records, rounds): (u64, u32),
+        trials: Vec<Trial>,
+        freshness: Vec<Freshness>,
+    ) -> Self {
+        Self { records, rounds, trials, freshness }
     }
 
     /// For people.
@@ -71,6 +76,7 @@ impl Report {
     pub fn markdown(&self) -> String {
         MARKDOWN
             .replace("{records}", &thousands(self.records as f64))
+            .replace("{rounds}", &self.rounds.to_string())
             .replace("{throughput}", &piped(&THROUGHPUT, &self.throughput()))
             .replace("{freshness}", &piped(&DELAYS, &self.delays()))
     }

@@ -57,7 +57,7 @@ impl Suite {
             compare(&trials, *workload)?;
         }
         let delays = if self.freshness { self.delays(&rig, &loaded, say).await? } else { vec![] };
-        Ok(Report::new(self.records, trials, delays))
+        Ok(Report::new((self.records, self.rounds), trials, delays))
     }
 
     async fn delays(

@@ -5,10 +5,19 @@ use crate::rig::{Rig, Rows};
 use crate::usage::{Servers, Usage, peak_mib};
 use crate::workload::Workload;
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A run in which everything else used more CPU seconds than this is disturbed.
 const OTHERS_MAX: f64 = 1.5;
+
+/// Without rows for so long, a contender may be done.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// How often the WAL is looked at: it tells the last write.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// So much WAL at once is no row, but the server's own housekeeping.
+const WAL_OF_SERVER: i64 = 2 * 1024;
 
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -113,6 +122,27 @@ impl<'a> Meter<'a> {
     /// [`Error::Database`].
     pub async fn written(&self, rows: &mut Rows) -> Result<i64, Error> {
         Ok(rows.wal().await? - self.wal)
+    }
+
+    /// Waits until no rows have been written for a while, and tells since when; `check` ends it.
+    ///
+    /// # Errors
+    /// [`Error::Database`], or that of `check`.
+    pub async fn quiet(
+        &self,
+        rows: &mut Rows,
+        check: impl Fn() -> Result<(), Error>,
+    ) -> Result<Instant, Error> {
+        let (mut written, mut moved) = (self.written(rows).await?, Instant::now());
+        while moved.elapsed() < QUIET {
+            check()?;
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = self.written(rows).await?;
+            if now - written > WAL_OF_SERVER {
+                (written, moved) = (now, Instant::now());
+            }
+        }
+        Ok(moved)
     }
 
     /// The work is done; the contender's process may still run.

@@ -309,6 +309,7 @@ mod tests {
             ("orchestrator", "provider-a"),
             ("orchestrator", "harness"),
             ("tests/pipeline", "rdkafka"),
+            ("tests/bench", "rdkafka"),
             ("somewhere/new", "serde"),
         ] {
             assert_eq!(findings(folder, &[package], &[]).len(), 1, "{folder} {package}");
