@@ -13,6 +13,9 @@ const SECOND: i64 = 1_000_000;
 /// 2026-01-01, in microseconds since the epoch.
 const CREATED: i64 = 1_767_225_600 * SECOND;
 
+const NOTE: &str =
+    "Owned by the platform team; patched in the second week of each month, ask first.";
+
 const SYSTEMS: [&str; 4] =
     ["Debian GNU/Linux 12 (64-bit)", "Red Hat Enterprise Linux 9", "Windows Server 2022", "Other"];
 
@@ -53,7 +56,7 @@ pub fn attributes(number: u64, changes: u64) -> Vec<(&'static str, Value)> {
         ("guest_os", SYSTEMS[pick(28, 4) as usize].into()),
         ("tools_version", Value::Long(12_000 + signed(pick(30, 20)))),
         ("hardware_version", format!("vmx-{}", 13 + pick(32, 8)).into()),
-        ("annotation", (pick(36, 4) == 0).then_some("owned by the platform team").into()),
+        ("annotation", (pick(36, 2) == 0).then_some(NOTE).into()),
         ("boot_time", if on { Value::Timestamp(boot) } else { Value::Null }),
         ("created_at", Value::Timestamp(CREATED - signed(pick(40, 1 << 20)) * SECOND)),
         ("host_ref", format!("host-{}", pick(44, 400)).into()),

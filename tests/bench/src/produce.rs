@@ -148,3 +148,36 @@ fn remove_mask(avro: &mut Vec<u8>, text_bytes: usize) {
     let last = avro[version..].iter().position(|byte| byte & 0x80 == 0);
     avro.remove(version + last.unwrap_or_default() + 1);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use records::Version;
+
+    fn record(number: u64, partial: bool) -> Vec<u8> {
+        let (source, native_id) = (&SourceName::new("bench").unwrap(), &objects::native_id(number));
+        let native_id = &NativeId::new(native_id).unwrap();
+        let attributes = objects::attributes(number, 0);
+        let (version, attributes) = (Version::from_micros(1), attributes.as_slice());
+        let mut avro = Vec::new();
+        let upsert = Upsert { source, native_id, version, partial, attributes };
+        Encoder::new(objects::entity_type()).encode(&upsert, &mut avro).unwrap();
+        avro
+    }
+
+    #[test]
+    fn the_flat_form_lacks_the_null_behind_the_version() {
+        let (ours, mut flat) = (record(7, false), record(7, false));
+        remove_mask(&mut flat, "bench".len() + "vm-7".len());
+        // Two texts with a byte of length each, and a version of one byte.
+        let mask = 6 + 5 + 1;
+        assert_eq!(ours[mask], 0);
+        assert_eq!(flat, [&ours[..mask], &ours[mask + 1..]].concat());
+    }
+
+    #[test]
+    fn a_record_is_about_as_long_as_the_report_says() {
+        let bytes: usize = (0..1_000).map(|number| record(number, false).len()).sum();
+        assert!((240_000..290_000).contains(&bytes), "{bytes}");
+    }
+}
