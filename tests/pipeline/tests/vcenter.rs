@@ -1,7 +1,7 @@
 //! From a real vCenter API to rows, and what must hold whatever is killed on the way.
 
 use harness::wait_until;
-use pipeline::{LONG, Outcome, Pipeline};
+use pipeline::{LONG, Outcome, Pipeline, SOURCE};
 use records::{Topic, Version};
 use std::time::Instant;
 
@@ -18,7 +18,13 @@ async fn the_first_listing_equals_the_vcenter() -> Outcome<()> {
          FROM inventory.virtual_machine_detail v LEFT JOIN inventory.host_detail h \
          ON h.source = v.source AND h.native_id = v.host_ref \
          WHERE h.cluster_name IS NULL OR v.folder_name IS NULL OR v.resource_pool_name IS NULL";
-    pipeline.gives(dangling, "none").await
+    pipeline.gives(dangling, "none").await?;
+    pipeline.gives("SELECT count(*)::text FROM inventory.dangling_references", "0").await?;
+    pipeline.drained().await?;
+    let verify = ["verify", "--source", SOURCE];
+    let program = pipeline.world.program("persister", |command| command.args(verify))?;
+    assert_eq!(program.wait(LONG).await?.code(), Some(0), "{}", program.output()?);
+    Ok(())
 }
 
 #[tokio::test]
