@@ -1,9 +1,18 @@
-//! Decoded Avro as JSON, in the forms that columns of JSON have: bytes in hexadecimal digits, times
-//! and numbers that are not finite as strings.
+//! Avro decoded, and as JSON in the forms that columns of JSON have: bytes in hexadecimal digits,
+//! times and numbers that are not finite as strings.
 
 use apache_avro::types::Value as Avro;
+use apache_avro::util::max_allocation_bytes;
+use apache_avro::{Schema, from_avro_datum};
+use records::contract::LENGTH_MAX;
 use serde_json::{Number, Value};
 use std::fmt::Write as _;
+
+/// Decodes a record by the reference decoder; what is left of `avro` is behind it.
+pub(crate) fn decode(schema: &Schema, avro: &mut &[u8]) -> Result<Avro, apache_avro::Error> {
+    max_allocation_bytes(LENGTH_MAX);
+    from_avro_datum(schema, avro, None)
+}
 
 /// A value of any type.
 pub(crate) fn json(value: &Avro) -> Value {

@@ -9,13 +9,13 @@ mod expected;
 mod listing;
 mod shown;
 
+use crate::avro_json::decode;
 use crate::{OperatorError, Servers};
-use apache_avro::from_avro_datum;
 use apache_avro::types::Value as Avro;
 use compare::Comparison;
 use expected::field;
 use listing::{Listing, Meaning, Meanings, listings};
-use records::{EntityType, NativeId, SourceName, Topic, TypeName};
+use records::{EntityType, SourceName, Topic, TypeName};
 use schemas::database::connect_one;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashMap};
@@ -194,10 +194,6 @@ async fn entity_of(
     let framed = record.payload.as_deref().and_then(|payload| unframe(payload).ok());
     let Some((id, mut avro)) = framed else { return Ok(None) };
     let Meaning::Entity(entity) = meanings.of(id).await? else { return Ok(None) };
-    let decoded = from_avro_datum(entity.schema(), &mut avro, None).ok();
-    let is_valid = |avro: &Avro| match field(avro, "native_id") {
-        Some(Avro::String(id)) => NativeId::new(id).is_ok(),
-        _ => false,
-    };
-    Ok(decoded.filter(is_valid).map(|avro| (id.0, entity, avro)))
+    let decoded = decode(entity.schema(), &mut avro).ok();
+    Ok(decoded.map(|avro| (id.0, entity, avro)))
 }

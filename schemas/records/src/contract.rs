@@ -10,6 +10,10 @@ use std::sync::LazyLock;
 pub const NAMES: &[&str] =
     &["delete", "extent", "lease", "position", "directive", "event", "samples"];
 
+/// The most items or bytes that the decoder makes room for: no record has more bytes, and one that
+/// says that it has must not use up the memory.
+pub const LENGTH_MAX: usize = 8 << 20;
+
 /// An object is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delete {
@@ -142,6 +146,8 @@ pub trait ContractRecord: Serialize + DeserializeOwned {
     /// [`ContractError::Avro`] if the bytes do not fit.
     fn decode(writer: &Schema, mut bytes: &[u8]) -> Result<Self, ContractError> {
         let error = |reason: String| ContractError::Avro { record: Self::SUBJECT, reason };
+        // The first call counts, for the whole process.
+        apache_avro::util::max_allocation_bytes(LENGTH_MAX);
         let value = from_avro_datum(writer, &mut bytes, Some(Self::schema()))
             .map_err(|e| error(e.to_string()))?;
         if !bytes.is_empty() {
@@ -267,5 +273,14 @@ mod tests {
             step_ms: 20_000,
             series: vec![Series { name, unit, values: vec![Some(1.5), None] }],
         });
+    }
+
+    /// The decoder makes room for as many keys as the record says that it has.
+    #[test]
+    fn a_record_that_lies_about_its_size_is_refused() {
+        let count = [0x80, 0x90, 0xbc, 0xfd, 0x02];
+        let lie = [&[2, b's', 0, 0, 0, 2], &count[..]].concat();
+        let error = Extent::decode(Extent::schema(), &lie).unwrap_err().to_string();
+        assert!(error.contains("allocate"), "{error}");
     }
 }

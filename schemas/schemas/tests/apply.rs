@@ -98,33 +98,7 @@ async fn applying_makes_everything_and_again_nothing() {
     let denied = sqlx::query(drop).execute(&mut database).await;
     assert!(denied.unwrap_err().to_string().contains("permission denied"));
 
-    sqlx::raw_sql(
-        "RESET ROLE;
-        INSERT INTO inventory_all.apply_host
-            (source, native_id, version, alive, base_version, changed_at, gone_at)
-            VALUES ('s', 'dead', 1, false, 1, 'yesterday', 'tomorrow');
-        UPDATE inventory_all.apply_guest SET disk_refs = '{h,dead,never}' WHERE native_id = 'g';
-        SET ROLE tributary_reader",
-    )
-    .execute(&mut database)
-    .await
-    .unwrap();
-    let dangling: Vec<(String, String, String, bool)> = sqlx::query_as(
-        "SELECT native_id, attribute, target_id, since > now() FROM inventory.dangling_references \
-         WHERE type = 'apply_guest' ORDER BY 1, 2, 3",
-    )
-    .fetch_all(&mut database)
-    .await
-    .unwrap();
-    let wanted = [
-        ("g", "disk_refs", "dead", true),
-        ("g", "disk_refs", "never", false),
-        ("lost", "host_ref", "nowhere", false),
-    ];
-    let wanted = wanted.map(|(id, attribute, target, gone)| {
-        (id.to_owned(), attribute.to_owned(), target.to_owned(), gone)
-    });
-    assert_eq!(dangling, wanted);
+    check_dangling(&mut database).await;
 
     // One more attribute: all views show it, last.
     write(
@@ -136,6 +110,37 @@ async fn applying_makes_everything_and_again_nothing() {
     assert_eq!(code, 0, "{output}");
     assert!(line(&output, "table      apply_host").contains("ADD COLUMN \"size\""), "{output}");
     assert!(line(&output, "apply_host_detail").contains("changed"), "{output}");
+}
+
+/// Since the change of the row, or since the end of the target if that is later.
+async fn check_dangling(database: &mut PgConnection) {
+    sqlx::raw_sql(
+        "RESET ROLE;
+        INSERT INTO inventory_all.apply_host
+            (source, native_id, version, alive, base_version, changed_at, gone_at)
+            VALUES ('s', 'dead', 1, false, 1, 'yesterday', 'tomorrow');
+        UPDATE inventory_all.apply_guest SET disk_refs = '{h,dead,never}' WHERE native_id = 'g';
+        SET ROLE tributary_reader",
+    )
+    .execute(&mut *database)
+    .await
+    .unwrap();
+    let dangling: Vec<(String, String, String, bool)> = sqlx::query_as(
+        "SELECT native_id, attribute, target_id, since > now() FROM inventory.dangling_references \
+         WHERE type = 'apply_guest' ORDER BY 1, 2, 3",
+    )
+    .fetch_all(&mut *database)
+    .await
+    .unwrap();
+    let wanted = [
+        ("g", "disk_refs", "dead", true),
+        ("g", "disk_refs", "never", false),
+        ("lost", "host_ref", "nowhere", false),
+    ];
+    let wanted = wanted.map(|(id, attribute, target, gone)| {
+        (id.to_owned(), attribute.to_owned(), target.to_owned(), gone)
+    });
+    assert_eq!(dangling, wanted);
 }
 
 #[tokio::test]

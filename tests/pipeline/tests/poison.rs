@@ -139,6 +139,9 @@ fn broken(ids: Ids) -> Vec<Poison> {
             Class::UnknownSchema,
             &["2147483647", "one registry"],
         ),
+        Poison(Some(frame(SchemaId(-1), &[1])), Class::UnknownSchema, &["ids/-1"]),
+        Poison(Some(frame(SchemaId(i32::MIN), &[])), Class::UnknownSchema, &["ids/-2147483648"]),
+        Poison(Some(frame(SchemaId(0), &[])), Class::UnknownSchema, &["ids/0"]),
         Poison(
             Some(frame(ids.lease, &lease.encode())),
             Class::UnknownRecordType,

@@ -1,9 +1,9 @@
 //! `persister dead-letters show`.
 
 use super::letter::{Filter, Letter, Letters, ranges};
-use crate::avro_json::{hex, json};
+use crate::avro_json::{decode, hex, json};
 use crate::{OperatorError, Servers, time};
-use apache_avro::{Schema, from_avro_datum};
+use apache_avro::Schema;
 use records::rejection::Origin;
 use std::fmt::Write as _;
 use wire::{Registry, SchemaId, unframe};
@@ -51,7 +51,7 @@ async fn record(registry: &Registry, payload: Option<&[u8]>) -> Result<String, O
 
 fn decoded((id, json_schema): (SchemaId, &str), mut avro: &[u8]) -> Result<String, String> {
     let schema = Schema::parse_str(json_schema).map_err(|error| error.to_string())?;
-    let value = from_avro_datum(&schema, &mut avro, None).map_err(|error| error.to_string())?;
+    let value = decode(&schema, &mut avro).map_err(|error| error.to_string())?;
     let name = schema.name().map(|name| name.fullname(None)).unwrap_or_default();
     let left = match avro.len() {
         0 => String::new(),

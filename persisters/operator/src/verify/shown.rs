@@ -101,9 +101,10 @@ impl Verified {
     /// For programs.
     pub fn json(&self) -> Value {
         let drift = |(entity_type, id, drift): &(String, String, Drift)| {
-            let attributes = drift.attributes();
-            let name = drift.name();
-            json!({"type": entity_type, "native_id": id, "drift": name, "attributes": attributes})
+            json!({
+                "type": entity_type, "native_id": id, "drift": drift.name(),
+                "attributes": drift.attributes(),
+            })
         };
         let of_type = |(name, summary): (&String, &Summary)| {
             json!({
