@@ -21,20 +21,50 @@ COMMENT ON TABLE events.event_all IS
     'Every event once. related is an array of {type, native_id}.';
 CREATE INDEX ON events.event_all (source, subject_type, subject_id, occurred_at);
 
+CREATE TABLE events.storm (
+    source text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    subject_type text COLLATE "C" NOT NULL,
+    subject_id text COLLATE "C" NOT NULL,
+    minute timestamptz NOT NULL,
+    severity text NOT NULL,
+    message text NOT NULL,
+    count bigint NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    PRIMARY KEY (source, type, subject_type, subject_id, minute)
+) PARTITION BY RANGE (minute);
+COMMENT ON TABLE events.storm IS
+    'How many more events of a type and subject a minute had than are kept. An empty subject: none.';
+
+CREATE TABLE events.storm_member (
+    source text COLLATE "C" NOT NULL,
+    event_id text COLLATE "C" NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    PRIMARY KEY (source, event_id, occurred_at)
+) PARTITION BY RANGE (occurred_at);
+COMMENT ON TABLE events.storm_member IS 'Which events are only counted, so that none is twice.';
+
 CREATE VIEW events.event AS
-    SELECT source, event_id, occurred_at, type, severity, subject_type, subject_id,
-        message, details, related, recorded_at
-    FROM events.event_all;
+    SELECT source, event_id, occurred_at, type, severity, subject_type, subject_id, message,
+        details, related, recorded_at, 1::bigint AS count, occurred_at AS last_at
+    FROM events.event_all
+    UNION ALL
+    SELECT source, NULL, first_at, type, severity, nullif(subject_type, ''),
+        nullif(subject_id, ''), message, '{}'::jsonb, '[]'::jsonb, NULL, count, last_at
+    FROM events.storm;
 COMMENT ON VIEW events.event IS
     'What happened. The subject is the object whose native_id is subject_id in the view '
-    'inventory.SUBJECT_TYPE; no subject: the source as a whole.';
+    'inventory.SUBJECT_TYPE; no subject: the source as a whole. A row without event_id stands for '
+    'as many events as its count, from occurred_at to last_at, with the message of the last.';
 
 -- The partitions of a table by time: a day's or a month's, and how their names end.
 CREATE FUNCTION tributary.partition_form(parent text, OUT unit text, OUT form text)
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     CASE
-        WHEN parent IN ('events.event_all', 'metrics.sample') THEN
+        WHEN parent IN ('events.event_all', 'events.storm', 'events.storm_member',
+            'metrics.sample') THEN
             unit := 'day'; form := 'YYYYMMDD';
         WHEN parent IN ('metrics.rollup_hour', 'metrics.rollup_day') THEN
             unit := 'month'; form := 'YYYYMM';

@@ -29,6 +29,13 @@ pub(crate) struct Numbered<T> {
     pub(crate) record: T,
 }
 
+/// An event, and whether it is only counted, as one of a storm.
+#[derive(Debug, Clone)]
+pub(crate) struct Happened {
+    pub(crate) event: CheckedEvent,
+    pub(crate) is_counted: bool,
+}
+
 /// Samples of an object, and the ids of their series once they are known.
 #[derive(Debug, Clone)]
 pub(crate) struct Poll {
@@ -44,7 +51,7 @@ pub struct Batch {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Records {
-    Events(Vec<Numbered<CheckedEvent>>),
+    Events(Vec<Numbered<Happened>>),
     Samples(Vec<Numbered<Poll>>),
 }
 
@@ -83,7 +90,8 @@ impl Batch {
     ) -> Result<(), Reject> {
         match &mut self.records {
             Records::Events(events) => {
-                events.push(Numbered { origin, record: event(writer, avro, window)? });
+                let record = Happened { event: event(writer, avro, window)?, is_counted: false };
+                events.push(Numbered { origin, record });
             }
             Records::Samples(polls) => {
                 let record = Poll { samples: poll(writer, avro, window)?, ids: Vec::new() };
@@ -124,7 +132,9 @@ impl Batch {
     #[must_use]
     pub fn sources(&self) -> BTreeSet<&str> {
         match &self.records {
-            Records::Events(all) => all.iter().map(|e| e.record.get().source.as_str()).collect(),
+            Records::Events(all) => {
+                all.iter().map(|one| one.record.event.get().source.as_str()).collect()
+            }
             Records::Samples(all) => {
                 all.iter().map(|poll| poll.record.samples.object.source.as_str()).collect()
             }
@@ -135,15 +145,17 @@ impl Batch {
     #[must_use]
     pub fn versions(&self) -> Vec<Version> {
         match &self.records {
-            Records::Events(all) => all.iter().map(|e| e.record.occurred_at()).collect(),
+            Records::Events(all) => all.iter().map(|one| one.record.event.occurred_at()).collect(),
             Records::Samples(all) => all.iter().map(|poll| poll.record.samples.version).collect(),
         }
     }
 
     /// The days that its rows are of.
     pub(crate) fn days(&self) -> BTreeSet<i64> {
-        let of_event =
-            |e: &Numbered<CheckedEvent>| (e.record.occurred_at(), e.record.occurred_at());
+        let of_event = |one: &Numbered<Happened>| {
+            let moment = one.record.event.occurred_at();
+            (moment, moment)
+        };
         let moments: Vec<(Version, Version)> = match &self.records {
             Records::Events(events) => events.iter().map(of_event).collect(),
             Records::Samples(all) => {

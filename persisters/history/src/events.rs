@@ -1,28 +1,65 @@
-//! Events become rows.
+//! Events become rows, or those of a storm a count.
 
-use crate::batch::Numbered;
-use records::history::{CheckedEvent, Event, Object};
+use crate::batch::{Happened, Numbered};
+use records::history::{Event, Object};
 use serde_json::{Value, json};
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
-const INSERT: &str = "INSERT INTO events.event_all (source, event_id, occurred_at, type, \
-     severity, subject_type, subject_id, message, details, related) \
-     SELECT source, event_id, timestamptz 'epoch' + occurred_at * interval '1 microsecond', type, \
-     severity, subject_type, subject_id, message, details::jsonb, related::jsonb \
+/// The events of a statement, as rows `i`.
+const ROWS: &str = "SELECT source, event_id, \
+     timestamptz 'epoch' + occurred_at * interval '1 microsecond' AS occurred_at, type, severity, \
+     subject_type, subject_id, message, details::jsonb AS details, related::jsonb AS related \
      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], \
      $7::text[], $8::text[], $9::text[], $10::text[]) \
-     AS i(source, event_id, occurred_at, type, severity, subject_type, subject_id, message, \
-     details, related) ON CONFLICT DO NOTHING";
+     AS u(source, event_id, occurred_at, type, severity, subject_type, subject_id, message, \
+     details, related)";
 
-/// Adds the events that are not there yet; gives their number.
+/// Keeps them one by one.
+const KEEP: &str = "new AS (INSERT INTO events.event_all (source, event_id, occurred_at, type, \
+     severity, subject_type, subject_id, message, details, related) \
+     SELECT i.* FROM i WHERE NOT EXISTS (SELECT FROM events.storm_member AS m \
+     WHERE (m.source, m.event_id, m.occurred_at) = (i.source, i.event_id, i.occurred_at)) \
+     ON CONFLICT DO NOTHING RETURNING 1)";
+
+/// Only counts them.
+const COUNT: &str = "one AS (SELECT DISTINCT ON (source, event_id, occurred_at) * FROM i), \
+     new AS (INSERT INTO events.storm_member (source, event_id, occurred_at) \
+     SELECT source, event_id, occurred_at FROM one WHERE NOT EXISTS (SELECT \
+     FROM events.event_all AS e WHERE (e.source, e.event_id, e.occurred_at) \
+     = (one.source, one.event_id, one.occurred_at)) \
+     ON CONFLICT DO NOTHING RETURNING source, event_id, occurred_at), \
+     counted AS (INSERT INTO events.storm AS s (source, type, subject_type, subject_id, minute, \
+     severity, message, count, first_at, last_at) \
+     SELECT source, type, coalesce(subject_type, ''), coalesce(subject_id, ''), \
+     date_trunc('minute', occurred_at, 'UTC'), (array_agg(severity ORDER BY occurred_at DESC))[1], \
+     (array_agg(message ORDER BY occurred_at DESC))[1], count(*), min(occurred_at), \
+     max(occurred_at) FROM new JOIN one USING (source, event_id, occurred_at) \
+     GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 \
+     ON CONFLICT (source, type, subject_type, subject_id, minute) DO UPDATE \
+     SET count = s.count + excluded.count, severity = excluded.severity, \
+     message = excluded.message, first_at = least(s.first_at, excluded.first_at), \
+     last_at = greatest(s.last_at, excluded.last_at))";
+
+/// Adds or counts the events that are not there yet; gives their number. What is kept comes first,
+/// so that a repeat within the batch is not counted.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
-    events: &[Numbered<CheckedEvent>],
+    events: &[Numbered<Happened>],
 ) -> Result<u64, sqlx::Error> {
-    let mut events: Vec<&Event> = events.iter().map(|event| event.record.get()).collect();
+    let (counted, kept): (Vec<_>, Vec<_>) = events.iter().partition(|one| one.record.is_counted);
+    let new = run(connection, KEEP, &kept).await?;
+    Ok(new + run(connection, COUNT, &counted).await?)
+}
+
+async fn run(
+    connection: &mut PgConnection,
+    statement: &str,
+    events: &[&Numbered<Happened>],
+) -> Result<u64, sqlx::Error> {
     if events.is_empty() {
         return Ok(0);
     }
+    let mut events: Vec<&Event> = events.iter().map(|one| one.record.event.get()).collect();
     // Two members that have the same events, by a mistake of a producer, add them in one order.
     events.sort_by(|a, b| (&a.source, &a.event_id).cmp(&(&b.source, &b.event_id)));
     let texts = |text: fn(&Event) -> &str| events.iter().map(|e| text(e)).collect::<Vec<_>>();
@@ -30,7 +67,8 @@ pub(crate) async fn insert(
         events.iter().map(|event| event.subject.as_ref().map(text)).collect()
     };
     let related = |event: &&Event| event.related.iter().map(object).collect::<Value>().to_string();
-    let done = sqlx::query(INSERT)
+    let statement = format!("WITH i AS ({ROWS}), {statement} SELECT count(*) FROM new");
+    let new: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
         .bind(texts(|event| &event.source))
         .bind(texts(|event| &event.event_id))
         .bind(events.iter().map(|event| event.occurred_at).collect::<Vec<_>>())
@@ -41,9 +79,9 @@ pub(crate) async fn insert(
         .bind(texts(|event| &event.message))
         .bind(events.iter().map(|event| json!(event.details).to_string()).collect::<Vec<_>>())
         .bind(events.iter().map(related).collect::<Vec<_>>())
-        .execute(connection)
+        .fetch_one(connection)
         .await?;
-    Ok(done.rows_affected())
+    Ok(new.unsigned_abs())
 }
 
 fn object(object: &Object) -> Value {

@@ -1,7 +1,9 @@
 //! What a connection knows to be there: partitions, and ids of series.
 
 use crate::batch::{Batch, Kind, Numbered, Poll, Records};
-use crate::partitions::{make, table};
+use crate::partitions::{make, tables};
+use crate::settings::Settings;
+use crate::storms::Storms;
 use crate::window::DAY_MICROS;
 use records::Version;
 use records::contract::ObjectRef;
@@ -13,9 +15,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 const SERIES_MAX: usize = 500_000;
 
 /// Belongs to one connection, and is forgotten with it: what was there may not be any more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Known {
     days: HashSet<i64>,
+    storms: Storms,
     /// By object and counter, so that an object's names are kept once.
     series: HashMap<String, HashMap<String, i64>>,
     series_count: usize,
@@ -25,6 +28,17 @@ pub struct Known {
 type Key<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
 
 impl Known {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            days: HashSet::new(),
+            storms: Storms::new(settings.storm_per_minute),
+            series: HashMap::new(),
+            series_count: 0,
+        }
+    }
+
     /// Makes what the batch's rows need: partitions, and the ids of series. It is to be called
     /// outside of the transaction that applies the batch.
     ///
@@ -44,11 +58,16 @@ impl Known {
         if !new.is_empty() {
             let moments: Vec<Version> =
                 new.iter().map(|day| Version::from_micros(day * DAY_MICROS)).collect();
-            make(connection, table(kind), &moments).await?;
+            for table in tables(kind) {
+                make(connection, table, &moments).await?;
+            }
             self.days.extend(new);
         }
         match &mut batch.records {
-            Records::Events(_) => Ok(()),
+            Records::Events(events) => {
+                self.storms.mark(events);
+                Ok(())
+            }
             Records::Samples(polls) => self.identify(connection, polls).await,
         }
     }

@@ -13,6 +13,7 @@ mod partitions;
 mod rollups;
 mod samples;
 mod settings;
+mod storms;
 mod upkeep;
 mod window;
 

@@ -4,11 +4,11 @@ use crate::batch::Kind;
 use records::Version;
 use sqlx::PgConnection;
 
-/// The partitioned table of the rows of a kind.
-pub(crate) const fn table(kind: Kind) -> &'static str {
+/// The tables of a kind's rows, with partitions by day.
+pub(crate) const fn tables(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Events => "events.event_all",
-        Kind::Samples => "metrics.sample",
+        Kind::Events => &["events.event_all", "events.storm", "events.storm_member"],
+        Kind::Samples => &["metrics.sample"],
     }
 }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Events.
     pub events_retention: Duration,
+    /// The most events of a source, type and subject that a minute keeps one by one; 0: all.
+    pub storm_per_minute: u32,
     /// Samples.
     pub metrics_retention: Duration,
     /// What samples came to by hour and day.
@@ -22,7 +24,9 @@ pub struct Settings {
 impl Settings {
     /// Reads the sections `events` and `metrics`.
     pub fn read(root: &mut Fields) -> Option<Self> {
-        let events_retention = root.section("events").duration("retention");
+        let mut events = root.section("events");
+        let events_retention = events.duration("retention");
+        let storm_per_minute = events.required("storm_per_minute");
         let mut metrics = root.section("metrics");
         let metrics_retention = metrics.duration("retention");
         let rollup_retention = metrics.duration("rollup_retention");
@@ -32,6 +36,7 @@ impl Settings {
         }
         Some(Self {
             events_retention: events_retention?,
+            storm_per_minute: storm_per_minute?,
             metrics_retention: metrics_retention?,
             rollup_retention: rollup_retention?,
             upkeep_every: upkeep_every?,

@@ -1,7 +1,7 @@
 //! The periodic job: partitions ahead of time, rollups, and the end of what is too old.
 
 use crate::batch::Kind;
-use crate::partitions::{drop, make, table};
+use crate::partitions::{drop, make, tables};
 use crate::rollups::roll_up;
 use crate::settings::Settings;
 use records::Version;
@@ -36,7 +36,8 @@ impl Upkeep {
             tokio::select! {
                 () = stop.cancelled() => return,
                 done = self.pass() => if let Err(error) = done {
-                    tracing::warn!("upkeep of events and metrics: {error}; it is tried again");
+                    tracing::warn!("upkeep of events and metrics: {error}; run `schemas apply` if \
+                        something is missing or denied");
                 },
             }
             tokio::select! {
@@ -68,8 +69,8 @@ impl Upkeep {
         now: Version,
     ) -> Result<(), sqlx::Error> {
         let ahead = [now, now.plus(DAY), now.plus(2 * DAY)];
-        for kind in [Kind::Events, Kind::Samples] {
-            make(connection, table(kind), &ahead).await?;
+        for table in [Kind::Events, Kind::Samples].into_iter().flat_map(tables) {
+            make(connection, table, &ahead).await?;
         }
         let oldest = now.minus(self.settings.metrics_retention + SLACK);
         let days = std::iter::successors(Some(oldest), |day| Some(day.plus(DAY)));
@@ -87,7 +88,9 @@ impl Upkeep {
     ) -> Result<(), sqlx::Error> {
         for kind in [Kind::Events, Kind::Samples] {
             let before = now.minus(self.settings.retention(kind) + SLACK);
-            drop(connection, table(kind), before).await?;
+            for table in tables(kind) {
+                drop(connection, table, before).await?;
+            }
         }
         for rollup in ROLLUPS {
             drop(connection, rollup, now.minus(self.settings.rollup_retention + SLACK)).await?;

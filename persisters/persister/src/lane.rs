@@ -89,10 +89,11 @@ impl Lane {
     /// # Errors
     /// What a person must mend.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), PersistError> {
+        let known = history::Known::new(&self.history);
         let mut running = Running {
             lane: &mut self,
             connection: None,
-            known: history::Known::default(),
+            known,
             expected: HashMap::new(),
             stale: HashSet::new(),
             stuck: HashSet::new(),

@@ -235,7 +235,7 @@ impl Running<'_> {
             let state = connected.as_ref().map(drop).map_err(ToString::to_string);
             self.lane.health.ready("database", state);
             self.connection = Some(connected?);
-            self.known = history::Known::default();
+            self.known = history::Known::new(&self.lane.history);
         }
         Ok(self.connection.as_mut().expect("set just above"))
     }

@@ -42,8 +42,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA inventory TO tributary_persister;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA inventory_all, tributary
     TO tributary_persister;
 -- Of partitioned tables: who asks through them needs no right to a partition.
-GRANT SELECT, INSERT, UPDATE, DELETE ON events.event_all, metrics.series, metrics.sample,
-    metrics.rollup_hour, metrics.rollup_day, metrics.dirty_hour, metrics.dirty_day
+GRANT SELECT, INSERT, UPDATE, DELETE ON events.event_all, events.storm, events.storm_member,
+    metrics.series, metrics.sample, metrics.rollup_hour, metrics.rollup_day, metrics.dirty_hour, metrics.dirty_day
     TO tributary_persister;
 GRANT EXECUTE ON FUNCTION tributary.make_partitions, tributary.drop_partitions
     TO tributary_persister;

@@ -5,6 +5,7 @@ use records::{Topic, Version};
 use std::time::Duration;
 
 const EVENTS: &str = "SELECT count(*) FROM events.event";
+const TOTAL: &str = "SELECT sum(count)::bigint FROM events.event";
 const APPLIED: &str = "SELECT sum(next_offset)::bigint FROM tributary.position \
      WHERE topic LIKE '%.events'";
 const DAY: Duration = Duration::from_hours(24);
@@ -92,8 +93,12 @@ async fn a_persister_killed_in_the_middle_loses_nothing_and_doubles_nothing() ->
         bench.persister.kill();
         bench.persister.restart()?;
     }
+    // Most of them are a storm.
     bench.answers(APPLIED, Some(8000)).await?;
-    bench.answers(EVENTS, Some(8000)).await
+    bench.answers(TOTAL, Some(8000)).await?;
+    let kept = "SELECT count(*) FROM events.event_all";
+    let counted = "SELECT count(*) FROM events.storm_member";
+    bench.answers(&format!("SELECT ({kept}) + ({counted})"), Some(8000)).await
 }
 
 #[tokio::test]
@@ -112,4 +117,31 @@ async fn partitions_are_made_ahead_and_dropped_when_they_are_too_old() -> Outcom
     let _other = pipeline::persister(&bench.world, "slot-1", &shorter)?;
     bench.answers(days, Some(3)).await?;
     bench.answers(EVENTS, Some(1)).await
+}
+
+#[tokio::test]
+async fn a_storm_is_counted_exactly_whatever_is_repeated() -> Outcome<()> {
+    let mut bench =
+        Bench::start_with("storm", &[("TRIBUTARY_EVENTS__STORM_PER_MINUTE", "10")]).await?;
+    let (now, ids) = (Version::now(), ids(600));
+    for (round, part) in (1..).zip(ids.chunks(200)) {
+        bench.source.events(&at(now, part)).await?;
+        bench.source.events(&at(now, &part[..50])).await?;
+        bench.answers(APPLIED, Some(round * 250)).await?;
+        bench.answers(TOTAL, Some(round * 200)).await?;
+        bench.persister.kill();
+        bench.persister.restart()?;
+    }
+    // Each start keeps ten more, and the rest is one row.
+    bench.answers(EVENTS, Some(31)).await?;
+    let row = "SELECT count FROM events.event WHERE event_id IS NULL AND subject_id = 'a' \
+         AND type = 'Moved' AND occurred_at = last_at";
+    bench.answers(row, Some(570)).await?;
+    let rewind = ["positions", "rewind", "--topic", "events", "--to-beginning"];
+    let (code, text) = bench.command(&rewind).await?;
+    assert_eq!(code, Some(0), "{text}");
+    bench.source.events(&[("after", now.minus(DAY))]).await?;
+    bench.answers(APPLIED, Some(751)).await?;
+    bench.answers(TOTAL, Some(601)).await?;
+    bench.answers(row, Some(570)).await
 }
