@@ -7,7 +7,7 @@
 use sqlx::{Connection, PgConnection};
 
 /// The most marks of one transaction.
-const BATCH: u32 = 20_000;
+const BATCH: u32 = 10_000;
 
 const ROLL_HOURS: &str = "WITH taken AS (DELETE FROM metrics.dirty_hour WHERE ctid = ANY \
      (ARRAY(SELECT ctid FROM metrics.dirty_hour LIMIT $1)) RETURNING series, at), \

@@ -52,7 +52,10 @@ impl Progress {
     /// # Errors
     /// If the broker can't be asked.
     pub async fn ranges(&self) -> Result<Vec<(Partition, LogRange)>, PositionError> {
-        let partitions = self.positions().into_keys().collect();
+        let partitions: Vec<Partition> = self.positions().into_keys().collect();
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
         Ok(self.admin.ranges_of(&self.topic, partitions).await?)
     }
 

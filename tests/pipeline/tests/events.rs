@@ -37,7 +37,7 @@ async fn rows_are_what_was_sent_and_repeats_change_nothing() -> Outcome<()> {
         now.micros()
     );
     bench.answers(&whole, Some(1)).await?;
-    bench.admin_shows("/metrics", r#"records_applied_total{lane="Events"} 71"#).await?;
+    bench.admin_shows("/metrics", r#"records_applied_total{lane="events"} 71"#).await?;
 
     // Everything once more: nothing is written, and what was removed comes back.
     let copy = "CREATE TABLE before AS SELECT xmin::text AS row_version, event_id";
