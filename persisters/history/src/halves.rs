@@ -29,3 +29,15 @@ fn split<T>(mut records: Vec<T>) -> Result<(Vec<T>, Vec<T>), Option<T>> {
     let second = records.split_off(records.len() / 2);
     Ok((records, second))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn what_is_alone_is_not_split() {
+        assert_eq!(split(vec![1, 2, 3]), Ok((vec![1], vec![2, 3])));
+        assert_eq!(split(vec![1]), Err(Some(1)));
+        assert_eq!(split::<i32>(vec![]), Err(None));
+    }
+}

@@ -51,3 +51,44 @@ fn group(event: &Event) -> String {
     let subject = subject.map_or(("", ""), |of| (of.entity_type.as_str(), of.native_id.as_str()));
     [&event.source, &event.event_type, subject.0, subject.1, &minute].join("\0")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use records::history::{Object, Severity};
+
+    fn happened(subject: Option<&str>, occurred_at: i64) -> Numbered<Happened> {
+        let object = |id: &str| Object { entity_type: "host".into(), native_id: id.into() };
+        let event = Event {
+            source: "vc1".into(),
+            event_id: "7".into(),
+            event_type: "Booted".into(),
+            occurred_at,
+            severity: Severity::Info,
+            subject: subject.map(object),
+            related: Vec::new(),
+            message: String::new(),
+            details: [].into(),
+        };
+        let event = event.validate().unwrap();
+        Numbered { origin: 0, record: Happened { event, is_counted: false } }
+    }
+
+    fn counted(per_minute: u32, mut events: Vec<Numbered<Happened>>) -> Vec<bool> {
+        Storms::new(per_minute).mark(&mut events);
+        events.iter().map(|one| one.record.is_counted).collect()
+    }
+
+    #[test]
+    fn every_subject_and_every_minute_has_a_storm_of_its_own() {
+        let events = || {
+            let at = |minute: i64| minute * MINUTE_MICROS;
+            let subjects = [(Some("a"), at(1)), (Some("a"), at(1) + 7), (Some("b"), at(1))];
+            let others = [(None, at(1)), (Some("a"), at(2)), (Some("a"), at(1) + 9)];
+            subjects.into_iter().chain(others).map(|(id, at)| happened(id, at)).collect()
+        };
+        assert_eq!(counted(1, events()), [false, true, false, false, false, true]);
+        assert_eq!(counted(2, events()), [false, false, false, false, false, true]);
+        assert_eq!(counted(0, events()), [false; 6]);
+    }
+}

@@ -55,10 +55,10 @@ async fn a_partition_that_is_given_away_loses_its_series() -> Outcome<()> {
         })
         .await
     };
-    owns("slot-0", 8).await?;
+    owns("slot-0", 16).await?;
     let _second = persister(&bench.world, "slot-1", &[])?;
-    owns("slot-1", 4).await?;
-    owns("slot-0", 4).await?;
+    owns("slot-1", 8).await?;
+    owns("slot-0", 8).await?;
     Ok(())
 }
 
