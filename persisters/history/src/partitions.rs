@@ -4,11 +4,11 @@ use crate::batch::Kind;
 use records::Version;
 use sqlx::PgConnection;
 
-/// The tables of a kind's rows, with partitions by day.
+/// The tables of a kind's rows and of what follows from them.
 pub(crate) const fn tables(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Events => &["events.event_all", "events.storm", "events.storm_member"],
-        Kind::Samples => &["metrics.sample"],
+        Kind::Samples => &["metrics.sample", "metrics.rollup_hour", "metrics.rollup_day"],
     }
 }
 

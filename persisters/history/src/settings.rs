@@ -46,13 +46,19 @@ impl Settings {
     /// The moments that are kept at `now`.
     #[must_use]
     pub fn window(&self, kind: Kind, now: Version) -> Window {
-        Window::at(now, self.retention(kind))
-    }
-
-    pub(crate) const fn retention(&self, kind: Kind) -> Duration {
-        match kind {
+        let retention = match kind {
             Kind::Events => self.events_retention,
             Kind::Samples => self.metrics_retention,
+        };
+        Window::at(now, retention)
+    }
+
+    /// How long the rows of a table are kept.
+    pub(crate) fn retention_of(&self, table: &str) -> Duration {
+        match table {
+            "metrics.sample" => self.metrics_retention,
+            "metrics.rollup_hour" | "metrics.rollup_day" => self.rollup_retention,
+            _ => self.events_retention,
         }
     }
 }

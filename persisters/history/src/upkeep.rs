@@ -18,9 +18,6 @@ const DAY: Duration = Duration::from_hours(24);
 /// Between the end of what is accepted and what is dropped: a batch may be on its way.
 const SLACK: Duration = DAY;
 
-/// The partitioned tables of the rollups.
-const ROLLUPS: [&str; 2] = ["metrics.rollup_hour", "metrics.rollup_day"];
-
 /// Every persister has one; at any time only one of them works.
 pub struct Upkeep {
     /// Where connections come from.
@@ -72,12 +69,6 @@ impl Upkeep {
         for table in [Kind::Events, Kind::Samples].into_iter().flat_map(tables) {
             make(connection, table, &ahead).await?;
         }
-        let oldest = now.minus(self.settings.metrics_retention + SLACK);
-        let days = std::iter::successors(Some(oldest), |day| Some(day.plus(DAY)));
-        let days: Vec<Version> = days.take_while(|day| *day < ahead[2]).chain([ahead[2]]).collect();
-        for rollup in ROLLUPS {
-            make(connection, rollup, &days).await?;
-        }
         Ok(())
     }
 
@@ -86,14 +77,9 @@ impl Upkeep {
         connection: &mut PgConnection,
         now: Version,
     ) -> Result<(), sqlx::Error> {
-        for kind in [Kind::Events, Kind::Samples] {
-            let before = now.minus(self.settings.retention(kind) + SLACK);
-            for table in tables(kind) {
-                drop(connection, table, before).await?;
-            }
-        }
-        for rollup in ROLLUPS {
-            drop(connection, rollup, now.minus(self.settings.rollup_retention + SLACK)).await?;
+        for table in [Kind::Events, Kind::Samples].into_iter().flat_map(tables) {
+            let before = now.minus(self.settings.retention_of(table) + SLACK);
+            drop(connection, table, before).await?;
         }
         Ok(())
     }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 /// The most bytes of an event's id, of its type, and of a counter's name: they stand in indexes.
 const NAME_BYTES_MAX: usize = 512;
+/// The highest value of a sample, also below zero: a day's sum of such is still a number.
+const VALUE_MAX: f64 = 1e300;
 /// The most bytes of a unit.
 const UNIT_BYTES_MAX: usize = 64;
 
@@ -176,8 +178,12 @@ impl Samples {
         for series in &self.series {
             bounded("series name", &series.name, 1..=NAME_BYTES_MAX)?;
             bounded("unit", &series.unit, 0..=UNIT_BYTES_MAX)?;
-            if series.values.iter().flatten().any(|value| !value.is_finite()) {
-                return Err(rule(Self::RECORD, "a value is not finite; a gap is null"));
+            let is_number = |value: &f64| value.is_finite() && value.abs() <= VALUE_MAX;
+            if !series.values.iter().flatten().all(is_number) {
+                return Err(rule(
+                    Self::RECORD,
+                    "a value is not finite, or above 1e300; a gap is null",
+                ));
             }
         }
         Ok(CheckedSamples {
@@ -265,6 +271,7 @@ mod tests {
     fn what_breaks_a_rule_is_named() {
         let error = samples(vec![Some(f64::NAN)]).validate().unwrap_err().to_string();
         assert!(error.contains("not finite"), "{error}");
+        assert!(samples(vec![Some(1e301)]).validate().is_err());
         let error = Samples { step_ms: 0, ..samples(vec![]) }.validate().unwrap_err().to_string();
         assert!(error.contains("step_ms"), "{error}");
     }
