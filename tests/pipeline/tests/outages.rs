@@ -72,6 +72,43 @@ impl Surroundings {
     }
 }
 
+/// Each transaction that has moved positions waits for this lock before its commit.
+const HOLD: &str = "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM pg_advisory_xact_lock_shared(1);
+        RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER hold AFTER UPDATE ON tributary.position
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold();
+    SELECT pg_advisory_lock(1)";
+const HELD: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+
+impl Surroundings {
+    /// Kills both persisters when PostgreSQL has committed and Kafka can't have heard of it.
+    async fn crash_between_commits(&mut self) -> Outcome<()> {
+        let mut database = PgConnection::connect(self.world.database_url()).await?;
+        sqlx::raw_sql(HOLD).execute(&mut database).await?;
+        let held = |wanted: bool, mut database: PgConnection| async move {
+            wait_until("transactions before their commit", LONG, async || {
+                let held = sqlx::query_scalar::<_, i64>(HELD).fetch_one(&mut database).await;
+                let held = held.map_err(|error| error.to_string())?;
+                if (held > 0) == wanted { Ok(()) } else { Err(format!("{held} are held")) }
+            })
+            .await?;
+            Ok(database)
+        };
+        let mut database = self.load.publish_during(held(true, database)).await?;
+        let kafka = self.world.parts().kafka.server.id().ok_or("Kafka does not run")?;
+        kill(Pid::from_raw(kafka.pid), Signal::SIGSTOP)?;
+        let release = "DROP TRIGGER hold ON tributary.position";
+        sqlx::raw_sql("SELECT pg_advisory_unlock(1)").execute(&mut database).await?;
+        let mut database = held(false, database).await?;
+        self.members.iter().for_each(Program::kill);
+        kill(Pid::from_raw(kafka.pid), Signal::SIGCONT)?;
+        sqlx::raw_sql(release).execute(&mut database).await?;
+        self.members.iter().try_for_each(Program::restart)?;
+        self.load.publish(100).await
+    }
+}
+
 #[tokio::test]
 async fn a_database_that_loses_commits_or_connections_or_goes_back_loses_no_record() -> Outcome<()>
 {
@@ -115,6 +152,8 @@ async fn servers_that_are_gone_for_a_while_are_waited_for() -> Outcome<()> {
     }
     all.load.publish(100).await?;
     all.prove("2 crashes of Kafka").await?;
+    all.crash_between_commits().await?;
+    all.prove("a commit that Kafka has not heard of").await?;
 
     // A program that starts has met no schema yet.
     let registry = &all.world.parts().registry.server;

@@ -1,6 +1,5 @@
 //! Persisters that stop between two steps: what they began counts once or not at all, and nobody
 //! waits for them for long.
-#![expect(clippy::print_stdout, reason = "the counts are for whoever reads the run")]
 
 use harness::{Program, World, wait_until};
 use nix::sys::signal::{Signal, kill};

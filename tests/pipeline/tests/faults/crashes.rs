@@ -1,5 +1,4 @@
 //! Persisters that are killed at random moments under load: each record counts once.
-#![expect(clippy::print_stdout, reason = "the counts are for whoever reads the run")]
 
 use harness::World;
 use pipeline::{Load, MIGRATED, Outcome, complaints, persister};
