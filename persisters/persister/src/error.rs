@@ -14,7 +14,7 @@ const RAISE_EXCEPTION: &str = "P0001";
 #[derive(Debug, thiserror::Error)]
 pub enum PersistError {
     /// PostgreSQL failed; the batch is tried again with a new connection.
-    #[error("PostgreSQL: {0}; check that it is up and that DATABASE_URL is right")]
+    #[error("PostgreSQL: {}", schemas::database::explain(.0))]
     Database(#[from] sqlx::Error),
     /// Another member of the group owns a partition now, or the database has gone back in time.
     #[error("partition ownership has changed under this member; reading the positions again")]

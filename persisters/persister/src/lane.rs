@@ -4,6 +4,7 @@ use crate::dead_letters::DeadLetters;
 use crate::error::PersistError;
 use crate::metrics::{Lane as LaneName, Metrics};
 use crate::seen::Seen;
+use crate::trouble::Trouble;
 use crate::types::Types;
 use chassis::{Backoff, Health};
 use positions::{Keeper, Owner, Progress};
@@ -69,6 +70,8 @@ pub(crate) struct Running<'a> {
     pub(crate) disowned: HashMap<Partition, Instant>,
     /// How long to wait after a batch that failed: not less because the next one begins anew.
     pub(crate) backoff: Backoff,
+    /// What has failed, as far as it was told.
+    pub(crate) trouble: Trouble,
     /// When types that wait were last tried again.
     pub(crate) released_at: Option<Instant>,
     /// When the log was last compared with what was read of it.
@@ -99,6 +102,7 @@ impl Lane {
             stuck: HashSet::new(),
             disowned: HashMap::new(),
             backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(5)),
+            trouble: Trouble::default(),
             released_at: None,
             settled_at: None,
             seen: Seen::default(),

@@ -15,6 +15,7 @@ mod run;
 mod seen;
 mod settings;
 mod step;
+mod trouble;
 mod types;
 mod waiting;
 

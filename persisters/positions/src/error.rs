@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum PositionError {
     /// PostgreSQL failed.
-    #[error("PostgreSQL: {0}; check that it is up and that DATABASE_URL is right")]
+    #[error("PostgreSQL: {}", schemas::database::explain(.0))]
     Database(#[from] sqlx::Error),
     /// Kafka failed.
     #[error(transparent)]

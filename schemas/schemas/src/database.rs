@@ -61,3 +61,13 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<Vec<String>, Migra
     let new = migrator.iter().filter(|migration| is_new(migration.version));
     Ok(new.map(|m| format!("{:04} {}", m.version, m.description)).collect())
 }
+
+/// What PostgreSQL has against something, or where to look if it can't be reached.
+#[must_use]
+pub fn explain(error: &sqlx::Error) -> String {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    // Classes of SQLSTATE: no such account or password, no such database.
+    let is_answer = code.is_some_and(|code| !code.starts_with("28") && !code.starts_with("3D"));
+    let hint = if is_answer { "" } else { "; check that it is up and that DATABASE_URL is right" };
+    format!("{error}{hint}")
+}

@@ -37,6 +37,12 @@ pub enum KafkaProblem {
         /// What the client said.
         source: Box<KafkaError>,
     },
+    /// Another client has joined the group under this one's lasting name.
+    #[error(
+        "another member has joined the group under the name of this one, which ends: stop one of \
+             them, or give each a name of its own (for a persister: --instance)"
+    )]
+    NameTaken,
     /// A record was not acknowledged within its time.
     #[error("a record for {topic} was not acknowledged: {source}; it may not have been written")]
     NotAcknowledged {
@@ -69,6 +75,9 @@ pub enum KafkaProblem {
 impl KafkaProblem {
     /// The problem of an `action`, such as `reading tributary.control`.
     pub(crate) fn of(action: String, brokers: &str, source: KafkaError) -> Self {
+        if source.rdkafka_error_code() == Some(RDKafkaErrorCode::FencedInstanceId) {
+            return Self::NameTaken;
+        }
         let (brokers, is_refusal) = (brokers.to_owned(), is_refusal(&source));
         let source = Box::new(source);
         if is_refusal {
@@ -84,6 +93,7 @@ impl KafkaProblem {
         match self {
             Self::Settings(_)
             | Self::Refused { .. }
+            | Self::NameTaken
             | Self::PositionLost { .. }
             | Self::Mismatch(_) => true,
             Self::Operation { source, .. } | Self::NotAcknowledged { source, .. } => matches!(
@@ -92,7 +102,6 @@ impl KafkaProblem {
                     RDKafkaErrorCode::TopicAuthorizationFailed
                         | RDKafkaErrorCode::GroupAuthorizationFailed
                         | RDKafkaErrorCode::Fenced
-                        | RDKafkaErrorCode::FencedInstanceId
                 )
             ),
             Self::Thread(_) | Self::Stopped => false,

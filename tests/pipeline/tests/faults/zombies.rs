@@ -143,3 +143,24 @@ async fn a_persister_that_sleeps_while_it_takes_over_keeps_nothing_from_the_othe
     assert!(thief.status().is_none(), "{}", thief.output()?);
     Ok(())
 }
+
+#[tokio::test]
+async fn of_two_persisters_in_one_slot_the_older_ends() -> Outcome<()> {
+    let world = World::start("slot", &MIGRATED).await?;
+    let mut load = Load::start(&world, 9).await?;
+    let older = persister(&world, "slot-0", &[])?;
+    load.publish(100).await?;
+    load.prove().await?;
+    let newer = persister(&world, "slot-0", &[])?;
+    let ended = load.publish_during(async { Ok(older.wait(LONG).await?) }).await?;
+    load.publish(100).await?;
+    load.prove().await?;
+    assert_eq!(ended.code(), Some(64));
+    let log = older.output()?;
+    assert!(
+        log.contains("another member has joined the group under the name of this one"),
+        "{log}"
+    );
+    assert!(newer.status().is_none());
+    Ok(())
+}
