@@ -16,6 +16,7 @@ mod secret;
 mod settings;
 pub mod shutdown;
 pub mod telemetry;
+mod trouble;
 mod variables;
 mod yaml;
 
@@ -28,3 +29,4 @@ pub use mistakes::{Mistake, Mistakes};
 pub use secret::Secret;
 pub use settings::{credentials, documents, load};
 pub use telemetry::LogSettings;
+pub use trouble::Trouble;

@@ -43,7 +43,7 @@ impl Running<'_> {
                 Ok(()) => break self.backoff.reset(),
                 Err(error) if chassis::ExitKind::is_final(&error) => return Err(error),
                 Err(error) => {
-                    self.trouble.tell(self.lane.name, &error);
+                    self.trouble.tell(&error);
                     self.connection = None;
                     self.lane.types.forget();
                     tokio::time::sleep(self.backoff.next_delay()).await;
@@ -53,7 +53,7 @@ impl Running<'_> {
                 }
             }
         }
-        self.trouble.end(self.lane.name);
+        self.trouble.end();
         let label = LaneLabel { lane: self.lane.name };
         let seconds = started.elapsed().as_secs_f64();
         self.lane.metrics.busy.get_or_create(&label).inc_by(seconds);

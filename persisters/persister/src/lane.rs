@@ -4,9 +4,8 @@ use crate::dead_letters::DeadLetters;
 use crate::error::PersistError;
 use crate::metrics::{Lane as LaneName, Metrics};
 use crate::seen::Seen;
-use crate::trouble::Trouble;
 use crate::types::Types;
-use chassis::{Backoff, Health};
+use chassis::{Backoff, Health, Trouble};
 use positions::{Keeper, Owner, Progress};
 use records::{Offset, Partition};
 use sqlx::PgConnection;
@@ -93,6 +92,7 @@ impl Lane {
     /// What a person must mend.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), PersistError> {
         let known = history::Known::new(&self.history);
+        let name = self.name;
         let mut running = Running {
             lane: &mut self,
             connection: None,
@@ -102,7 +102,7 @@ impl Lane {
             stuck: HashSet::new(),
             disowned: HashMap::new(),
             backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(5)),
-            trouble: Trouble::default(),
+            trouble: Trouble::of(format!("{name:?} lane")),
             released_at: None,
             settled_at: None,
             seen: Seen::default(),

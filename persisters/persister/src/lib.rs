@@ -15,7 +15,6 @@ mod run;
 mod seen;
 mod settings;
 mod step;
-mod trouble;
 mod types;
 mod waiting;
 

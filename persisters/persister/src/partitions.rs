@@ -37,7 +37,7 @@ impl Running<'_> {
             match self.positions([partition].into()).await {
                 Ok(positions) => break positions.get(&partition).copied(),
                 Err(error) => {
-                    self.trouble.tell(self.lane.name, &error);
+                    self.trouble.tell(&error);
                     self.connection = None;
                     tokio::time::sleep(backoff.next_delay()).await;
                 }
@@ -83,7 +83,7 @@ impl Running<'_> {
         match self.look_at_tables().await {
             Ok(positions) => self.compare(&positions),
             Err(error) => {
-                self.trouble.tell(self.lane.name, &error);
+                self.trouble.tell(&error);
                 self.connection = None;
             }
         }
@@ -160,7 +160,7 @@ impl Running<'_> {
             match self.settle().await {
                 Ok(positions) => return self.seek(positions),
                 Err(error) => {
-                    self.trouble.tell(self.lane.name, &error);
+                    self.trouble.tell(&error);
                     self.connection = None;
                     tokio::time::sleep(backoff.next_delay()).await;
                 }
