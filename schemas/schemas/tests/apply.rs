@@ -38,7 +38,6 @@ fn line<'a>(output: &'a str, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one story, and each step needs the ones before")]
 async fn applying_makes_everything_and_again_nothing() {
     let world = World::start("apply", &Template::EMPTY).await.unwrap();
     let folder = world.folder().join("avro");
