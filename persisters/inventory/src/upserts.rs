@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// How often a batch is read again because rows changed between read and write.
 const ROUNDS_MAX: u32 = 20;
 
+/// Fewer rows are not worth a statement of their own.
+const NARROW_ROWS_MIN: usize = 16;
+
 /// The newest extents by source, for one type.
 pub type Covers = HashMap<String, Extents>;
 
@@ -149,11 +152,31 @@ impl Apply<'_> {
             written += done.rows_affected();
         }
         if !updates.is_empty() {
-            let parameters = Writes::new(self.batch, &updates).update();
-            let done = bind(&self.statements.update, parameters).execute(&mut *connection).await?;
-            written += done.rows_affected();
+            written += self.update(connection, &Writes::new(self.batch, &updates)).await?;
         }
         Ok(written)
+    }
+
+    /// Many rows of which few attributes are touched get a statement of their own, which PostgreSQL
+    /// has to prepare once.
+    async fn update(
+        &self,
+        connection: &mut PgConnection,
+        writes: &Writes<'_>,
+    ) -> Result<u64, InventoryError> {
+        let layout = self.batch.layout();
+        let touched = writes.touched();
+        let is_narrow =
+            writes.len() >= NARROW_ROWS_MIN && touched.len() * 2 <= layout.attributes.len();
+        let done = if is_narrow {
+            bind(&plan::update(layout, &touched), writes.update(&touched))
+                .execute(connection)
+                .await?
+        } else {
+            let all: Vec<usize> = (0..layout.attributes.len()).collect();
+            bind(&self.statements.update, writes.update(&all)).execute(connection).await?
+        };
+        Ok(done.rows_affected())
     }
 
     /// A row's registers; `None` if there is no row.

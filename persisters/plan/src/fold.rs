@@ -76,6 +76,18 @@ impl<'a> Writes<'a> {
         Self { batch, rows }
     }
 
+    /// How many rows there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The parameters of the insert, in the order of `Statements::insert`.
     #[must_use]
     pub fn insert(&self) -> Vec<Array> {
@@ -91,15 +103,25 @@ impl<'a> Writes<'a> {
         copy::stream(self)
     }
 
-    /// The parameters of the update, in the order of `Statements::update`.
+    /// The attributes that some row touches.
     #[must_use]
-    pub fn update(&self) -> Vec<Array> {
+    pub fn touched(&self) -> Vec<AttributeIndex> {
+        let is_touched = |index: &AttributeIndex| {
+            self.rows.iter().any(|write| write.row.values[*index] != Some(Cell::Stored))
+        };
+        (0..self.batch.layout.attributes.len()).filter(is_touched).collect()
+    }
+
+    /// The parameters of the update that sends these attributes, in the order of
+    /// [`update`](crate::update).
+    #[must_use]
+    pub fn update(&self, touched: &[AttributeIndex]) -> Vec<Array> {
         let mut arrays = self.keys();
         arrays.push(Array::bigints(self.rows.iter().map(|write| write.xmin)));
         arrays.extend(self.registers());
         let words = self.batch.layout.attributes.len().div_ceil(WORD_BITS);
-        arrays.extend((0..words).map(|word| self.touched(word)));
-        arrays.extend((0..self.batch.layout.attributes.len()).map(|i| self.attribute(i)));
+        arrays.extend((0..words).map(|word| self.touched_word(word)));
+        arrays.extend(touched.iter().map(|index| self.attribute(*index)));
         arrays
     }
 
@@ -138,7 +160,7 @@ impl<'a> Writes<'a> {
         (!by_name.is_empty()).then(|| Value::Object(by_name).to_string())
     }
 
-    fn touched(&self, word: usize) -> Array {
+    fn touched_word(&self, word: usize) -> Array {
         Array::bigints(self.rows.iter().map(|write| {
             let cells = write.row.values.iter().skip(word * WORD_BITS).take(WORD_BITS);
             let bits = cells.enumerate().filter(|(_, cell)| **cell != Some(Cell::Stored));

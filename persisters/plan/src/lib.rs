@@ -19,4 +19,4 @@ pub use column::{Array, Column, ElementType};
 pub use decode::{ExplainedField, Plan};
 pub use fold::{Cell, Stored, Write, Writes, fold};
 pub use read::DecodeError;
-pub use statements::Statements;
+pub use statements::{Statements, update};

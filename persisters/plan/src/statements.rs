@@ -4,7 +4,8 @@ use crate::batch::Layout;
 use crate::column::ElementType;
 use crate::copy::has_binary_form;
 use crate::fold::WORD_BITS;
-use records::ColumnType;
+use records::model::AttributeIndex;
+use records::{AttributeName, ColumnType};
 
 /// The registers that every row has, with the types of their parameters.
 const REGISTERS: [(&str, &str); 7] = [
@@ -43,9 +44,48 @@ impl Statements {
             compare: compare(layout),
             insert: insert(layout),
             copy: copy(layout),
-            update: update(layout),
+            update: update(layout, &(0..layout.attributes.len()).collect::<Vec<_>>()),
         }
     }
+}
+
+/// The update of rows in which only some attributes are touched: the others are not sent. Its
+/// parameters are those of [`Writes::update`](crate::Writes::update) for the same attributes.
+#[must_use]
+pub fn update(layout: &Layout, touched: &[AttributeIndex]) -> String {
+    let words = layout.attributes.len().div_ceil(WORD_BITS);
+    let masks = (0..words).map(|word| (format!("touched_{word}"), "bigint[]"));
+    let attribute = |index: &AttributeIndex| (*index, &layout.attributes[*index]);
+    let sent = touched.iter().map(attribute);
+    let parameter = |(_, (name, column)): (usize, &(AttributeName, ColumnType))| {
+        (name.to_string(), ElementType::of(*column).array_sql)
+    };
+    let columns: Vec<_> = keys()
+        .into_iter()
+        .chain([("xmin_read".to_owned(), "bigint[]")])
+        .chain(registers())
+        .chain(masks)
+        .chain(sent.clone().map(parameter))
+        .collect();
+    let of_registers = REGISTERS.iter().map(|(name, _)| format!("{name} = {}", register(name)));
+    let of_attributes = sent.clone().map(|(index, (name, column))| {
+        let new = incoming(name.as_str(), *column);
+        format!("\"{name}\" = CASE WHEN {} THEN {new} ELSE t.\"{name}\" END", is_touched(index))
+    });
+    let sets: Vec<String> = of_registers.chain(of_attributes).collect();
+    format!(
+        "UPDATE {} AS t SET {},\n  \
+         gone_at = CASE WHEN i.alive IS NOT FALSE THEN NULL \
+         WHEN t.alive IS DISTINCT FROM i.alive THEN now() ELSE t.gone_at END,\n  \
+         changed_at = CASE WHEN {} THEN now() ELSE t.changed_at END\n\
+         FROM {}\n\
+         WHERE t.source = i.source AND t.native_id = i.native_id \
+         AND t.xmin::text::bigint = i.xmin_read",
+        table(layout),
+        sets.join(",\n  "),
+        changed(sent),
+        unnest(&columns)
+    )
 }
 
 fn table(layout: &Layout) -> String {
@@ -148,46 +188,15 @@ fn copy(layout: &Layout) -> Option<String> {
     Some(format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table(layout), names.join(", ")))
 }
 
-fn update(layout: &Layout) -> String {
-    let words = layout.attributes.len().div_ceil(WORD_BITS);
-    let masks = (0..words).map(|word| (format!("touched_{word}"), "bigint[]"));
-    let columns: Vec<_> = keys()
-        .into_iter()
-        .chain([("xmin_read".to_owned(), "bigint[]")])
-        .chain(registers())
-        .chain(masks)
-        .chain(attributes(layout))
-        .collect();
-    let of_registers = REGISTERS.iter().map(|(name, _)| format!("{name} = {}", register(name)));
-    let of_attributes = layout.attributes.iter().enumerate().map(|(i, (name, column))| {
-        let new = incoming(name.as_str(), *column);
-        format!("\"{name}\" = CASE WHEN {} THEN {new} ELSE t.\"{name}\" END", touched(i))
-    });
-    let sets: Vec<String> = of_registers.chain(of_attributes).collect();
-    format!(
-        "UPDATE {} AS t SET {},\n  \
-         gone_at = CASE WHEN i.alive IS NOT FALSE THEN NULL \
-         WHEN t.alive IS DISTINCT FROM i.alive THEN now() ELSE t.gone_at END,\n  \
-         changed_at = CASE WHEN {} THEN now() ELSE t.changed_at END\n\
-         FROM {}\n\
-         WHERE t.source = i.source AND t.native_id = i.native_id \
-         AND t.xmin::text::bigint = i.xmin_read",
-        table(layout),
-        sets.join(",\n  "),
-        changed(layout),
-        unnest(&columns)
-    )
-}
-
-fn touched(index: usize) -> String {
+fn is_touched(index: usize) -> String {
     format!("i.touched_{} & {} <> 0", index / WORD_BITS, 1_i64 << (index % WORD_BITS))
 }
 
 /// Whether a value or existence changes, or the row is seen whole for the first time.
-fn changed(layout: &Layout) -> String {
-    let of_attributes = layout.attributes.iter().enumerate().map(|(i, (name, column))| {
+fn changed<'a>(sent: impl Iterator<Item = (usize, &'a (AttributeName, ColumnType))>) -> String {
+    let of_attributes = sent.map(|(index, (name, column))| {
         let new = incoming(name.as_str(), *column);
-        format!("\n    OR {} AND t.\"{name}\" IS DISTINCT FROM {new}", touched(i))
+        format!("\n    OR {} AND t.\"{name}\" IS DISTINCT FROM {new}", is_touched(index))
     });
     let of_existence = "t.alive IS DISTINCT FROM i.alive \
          OR (t.base_version IS NULL) <> (i.base_version IS NULL)";
