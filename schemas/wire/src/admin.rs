@@ -16,6 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const ANSWER: Duration = Duration::from_secs(15);
+/// How often, and how long apart, the partitions of a topic that was just made are asked for.
+const TOLD_TRIES: u32 = 20;
+const TOLD_PAUSE: Duration = Duration::from_millis(100);
 
 /// A topic that should exist.
 #[derive(Debug, Clone)]
@@ -85,7 +88,7 @@ impl Admin {
     }
 
     async fn check_topic(&self, spec: &TopicSpec) -> Result<TopicOutcome, KafkaProblem> {
-        let found = self.partitions(&spec.name).await?.len();
+        let found = self.known_partitions(&spec.name).await?;
         if usize::try_from(spec.partitions).is_ok_and(|wanted| wanted == found) {
             return Ok(TopicOutcome::Exists);
         }
@@ -95,6 +98,19 @@ impl Admin {
              refresh all sources",
             spec.name, spec.partitions
         )))
+    }
+
+    /// How many partitions a topic has that is known to exist: what has just been made may not be
+    /// told of yet.
+    async fn known_partitions(&self, topic: &str) -> Result<usize, KafkaProblem> {
+        for _ in 0..TOLD_TRIES {
+            let found = self.partitions(topic).await?.len();
+            if found > 0 {
+                return Ok(found);
+            }
+            tokio::time::sleep(TOLD_PAUSE).await;
+        }
+        Ok(0)
     }
 
     /// How many brokers there are.
