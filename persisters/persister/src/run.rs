@@ -10,14 +10,14 @@ use crate::settings::Settings;
 use crate::types::Types;
 use chassis::Health;
 use history::Upkeep;
-use positions::{Keeper, Owner, Ownership, Progress, Refresh};
+use positions::{Keeper, Member, Owner, Ownership, Progress, Refresh};
 use records::{Topic, Version};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wire::{Admin, Event, GroupOptions, Reader, Registry};
+use wire::{Admin, Event, GroupOptions, KafkaProblem, Reader, Registry};
 
 /// What must be well before the persister is ready.
 pub const COMPONENTS: [&str; 2] = ["group", "database"];
@@ -39,6 +39,10 @@ struct Opened {
 
 /// Runs all lanes until `stop`.
 ///
+/// Kafka fences a member when another one joins under its lasting name. To Kafka that is also the
+/// member itself, which has joined again after an outage while its client still repeats a commit of
+/// before: then it begins anew.
+///
 /// # Errors
 /// What a person must mend; everything else is tried again.
 pub async fn run(
@@ -47,13 +51,46 @@ pub async fn run(
     health: &Health,
     stop: CancellationToken,
 ) -> Result<(), PersistError> {
+    let member = Member {
+        group: settings.group.clone(),
+        instance: settings.instance.clone(),
+        started: Version::now(),
+    };
+    loop {
+        let ended = run_as(&member, settings, (metrics, health), stop.child_token()).await;
+        let is_fenced = matches!(ended, Err(PersistError::Kafka(KafkaProblem::NameTaken)));
+        if !is_fenced || stop.is_cancelled() || is_replaced(&member, settings).await {
+            return ended;
+        }
+        tracing::warn!("Kafka has fenced this member, and none has replaced it; joining anew");
+    }
+}
+
+/// Without an answer it is not: then Kafka fences it again.
+async fn is_replaced(member: &Member, settings: &Settings) -> bool {
+    let asked = async {
+        let mut connection = schemas::database::connect_one(&settings.database).await?;
+        member.is_replaced(&mut connection).await
+    };
+    asked.await.unwrap_or_else(|error| {
+        tracing::warn!("{}", chassis::exit::chain(&error));
+        false
+    })
+}
+
+async fn run_as(
+    member: &Member,
+    settings: &Settings,
+    (metrics, health): (&Metrics, &Health),
+    stop: CancellationToken,
+) -> Result<(), PersistError> {
     let registry = Registry::new(&settings.registry)?;
     let keeper = Keeper {
         admin: Admin::new(&settings.kafka, &settings.group)?,
         refresh: Refresh { kafka: settings.kafka.clone(), registry: registry.clone() },
     };
     let letters = DeadLetters::new(&settings.kafka)?;
-    let opened = open(settings, &keeper, (health, &stop))?;
+    let opened = open(member, settings, &keeper, (health, &stop))?;
     let progress = |lane: &Opened| Progress::new(lane.owner.topic.clone(), keeper.admin.clone());
     let progresses: Vec<Progress> = opened.iter().map(progress).collect();
     let (live, group) = (progresses[0].clone(), opened[0].reader.handle());
@@ -95,12 +132,12 @@ pub async fn run(
 
 /// Starts the readers; the live one, which joins the group, comes first.
 fn open(
+    member: &Member,
     settings: &Settings,
     keeper: &Keeper,
     (health, stop): (&Health, &CancellationToken),
 ) -> Result<Vec<Opened>, PersistError> {
-    let member = format!("{}-{}", settings.group, Version::now());
-    let owner = |topic| Owner { topic: settings.kafka.topic(topic), member: member.clone() };
+    let owner = |topic| Owner { topic: settings.kafka.topic(topic), member: member.to_string() };
     let options = GroupOptions {
         group: settings.group.clone(),
         instance_id: settings.instance.clone(),

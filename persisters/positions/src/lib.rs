@@ -16,7 +16,7 @@ pub mod show;
 pub use advance::{Advance, advance};
 pub use error::PositionError;
 pub use keeper::Keeper;
-pub use owner::{Owner, Stamp, hash, take_over};
+pub use owner::{Member, Owner, Stamp, hash, take_over};
 pub use ownership::Ownership;
 pub use progress::Progress;
 pub use refresh::Refresh;

@@ -1,16 +1,60 @@
 //! Who moves positions, and what they remember of the last record.
 
 use crate::PositionError;
-use records::Partition;
+use records::{Partition, Version};
 use sqlx::PgConnection;
+use std::fmt::{self, Display, Formatter};
 use wire::Incoming;
+
+/// A process in a consumer group.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The group.
+    pub group: String,
+    /// Its lasting name in the group.
+    pub instance: Option<String>,
+    /// When it was started.
+    pub started: Version,
+}
+
+impl Member {
+    /// Whether a process that was started later under the same lasting name has taken partitions
+    /// over.
+    ///
+    /// # Errors
+    /// [`PositionError::Database`].
+    pub async fn is_replaced(&self, connection: &mut PgConnection) -> Result<bool, PositionError> {
+        let owners: Vec<String> =
+            sqlx::query_scalar("SELECT DISTINCT owner FROM tributary.position")
+                .fetch_all(connection)
+                .await?;
+        Ok(self.instance.is_some() && owners.iter().any(|owner| self.is_older_than(owner)))
+    }
+
+    fn is_older_than(&self, owner: &str) -> bool {
+        let started = owner.strip_prefix(&self.prefix()).and_then(|at| at.parse::<i64>().ok());
+        started.is_some_and(|started| started > self.started.micros())
+    }
+
+    fn prefix(&self) -> String {
+        let instance = self.instance.as_deref().unwrap_or_default();
+        format!("{}/{instance}@", self.group)
+    }
+}
+
+/// As positions name their owner, such as `tributary-persister/slot-0@1795579295608177`.
+impl Display for Member {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.prefix(), self.started.micros())
+    }
+}
 
 /// Who moves positions, and of what.
 #[derive(Debug, Clone)]
 pub struct Owner {
     /// The topic.
     pub topic: String,
-    /// This process, unique per start.
+    /// The [`Member`], unique per start.
     pub member: String,
 }
 

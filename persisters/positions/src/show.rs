@@ -134,7 +134,7 @@ mod tests {
         let stored = Stored {
             partition: 0,
             next_offset: 120,
-            owner: "tributary-persister-7".to_owned(),
+            owner: "tributary-persister/slot-0@7".to_owned(),
             updated_at: "2026-01-31T12:00:00Z".to_owned(),
         };
         let line = |partition, stored: Option<Stored>| Line {

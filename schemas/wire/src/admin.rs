@@ -262,17 +262,24 @@ impl Admin {
         .await
     }
 
-    /// Runs one of the client's blocking questions beside the tasks.
+    /// Runs one of the client's blocking questions beside the tasks; once more if the client has
+    /// not heard yet that a partition has another leader, or its old one anew.
     async fn ask<T: Send + 'static>(
         &self,
         action: String,
         topic: &str,
-        question: impl FnOnce(&BaseConsumer<Quiet>, &str) -> Result<T, KafkaError> + Send + 'static,
+        question: impl Fn(&BaseConsumer<Quiet>, &str) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T, KafkaProblem> {
         let consumer = Arc::clone(&self.consumer);
         let topic = topic.to_owned();
-        let answer =
-            move || question(&consumer, &topic).map_err(|failure| cause(&consumer, failure));
+        let answer = move || {
+            let mut answer = question(&consumer, &topic);
+            if answer.as_ref().is_err_and(knows_older_leader) {
+                consumer.fetch_metadata(Some(&topic), ANSWER)?;
+                answer = question(&consumer, &topic);
+            }
+            answer.map_err(|failure| cause(&consumer, failure))
+        };
         tokio::task::spawn_blocking(answer)
             .await
             .map_err(|_| KafkaProblem::Stopped)?
@@ -282,6 +289,13 @@ impl Admin {
     fn failed(&self, action: String, source: KafkaError) -> KafkaProblem {
         KafkaProblem::of(action, &self.brokers, source)
     }
+}
+
+fn knows_older_leader(failure: &KafkaError) -> bool {
+    matches!(
+        failure.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::FencedLeaderEpoch | RDKafkaErrorCode::NotLeaderForPartition)
+    )
 }
 
 /// Where partitions begin or end: the protocol's `ListOffsets` takes -2 and -1 as times for that,

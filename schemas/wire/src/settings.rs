@@ -70,6 +70,8 @@ impl KafkaSettings {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap_servers);
         config.set("client.id", "tributary");
+        // Ten seconds by default: a broker that restarts would be back long before its clients.
+        config.set("reconnect.backoff.max.ms", "1000");
         if let Some(password) = &self.password {
             config.set("sasl.password", password.expose());
         }

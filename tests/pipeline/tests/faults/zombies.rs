@@ -5,7 +5,10 @@ use harness::{Program, World, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pipeline::{LONG, Load, MIGRATED, Outcome, complaints, persister};
+use records::{Partition, Topic};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::sync::Arc;
+use wire::{GroupOptions, KafkaSettings, PartitionStart, Positions, Reader};
 
 /// A transaction that has moved positions waits right before its end as long as somebody holds lock
 /// 1, and right after that as long as somebody holds lock 2. Who takes live partitions over from
@@ -162,5 +165,45 @@ async fn of_two_persisters_in_one_slot_the_older_ends() -> Outcome<()> {
         "{log}"
     );
     assert!(newer.status().is_none());
+    Ok(())
+}
+
+/// Takes a member's name in the group, and no partition.
+struct Namesake;
+
+impl Positions for Namesake {
+    fn take_over(&self, _: &[Partition]) -> Vec<(Partition, PartitionStart)> {
+        Vec::new()
+    }
+
+    fn released(&self, _: &[Partition]) {}
+}
+
+/// To Kafka a client that joins again after an outage is another one: the commits of before that it
+/// repeats are fenced, for ever.
+#[tokio::test]
+async fn a_persister_that_is_fenced_by_itself_joins_again() -> Outcome<()> {
+    let world = World::start("itself", &MIGRATED).await?;
+    let mut load = Load::start(&world, 10).await?;
+    let only = persister(&world, "slot-0", &[])?;
+    load.publish(100).await?;
+    load.prove().await?;
+    let options = GroupOptions {
+        group: world.topic_prefix(),
+        instance_id: Some("slot-0".to_owned()),
+        queue_kibibytes_max: 1024,
+    };
+    let kafka = KafkaSettings::plain(&world.parts().kafka.address(), &world.topic_prefix());
+    let live = kafka.topic(Topic::InventoryLive);
+    let (reader, _events) = Reader::of_group(&kafka, &live, &options, Arc::new(Namesake))?;
+    let joins_again = wait_until("the persister joins again", LONG, async || {
+        let log = only.output().map_err(|error| error.to_string())?;
+        if log.contains("none has replaced it; joining anew") { Ok(()) } else { Err(log) }
+    });
+    load.publish_during(async { Ok(joins_again.await?) }).await?;
+    drop(reader);
+    load.publish(100).await?;
+    load.prove().await?;
+    assert!(only.status().is_none(), "{}", only.output()?);
     Ok(())
 }
