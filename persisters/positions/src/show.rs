@@ -148,7 +148,7 @@ mod tests {
         let lines = [line(0, Some(stored)), line(1, None)];
         expect![[r#"
             TOPIC             PARTITION          NEXT           END        LAG     COMMITTED  UPDATED               OWNER
-            t.inventory.live          0           120           125          5           118  2026-01-31T12:00:00Z  tributary-persister-7
+            t.inventory.live          0           120           125          5           118  2026-01-31T12:00:00Z  tributary-persister/slot-0@7
             t.inventory.live          1             -           125          -             -  -                     -
         "#]]
         .assert_eq(&table(&lines));
