@@ -3,10 +3,10 @@
 
 use crate::error::InventoryError;
 use plan::{Batch, Statements, Write, Writes};
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Fewer rows are not worth the savepoint.
+/// Fewer rows are not worth a transaction that may have to begin again.
 const ROWS_MIN: usize = 16;
 
 /// PostgreSQL's code for a key that exists.
@@ -29,11 +29,11 @@ impl NewKeys {
     }
 }
 
-/// Copies rows into their table; `false`, and nothing is changed, if one of them exists, or if they
-/// have no such form.
+/// Copies rows into their table; `false`, and nothing is changed, if they have no such form. It has
+/// no savepoint: rows would not belong to the transaction itself, which their digests need.
 ///
 /// # Errors
-/// [`InventoryError::Database`].
+/// [`InventoryError::KeysExist`] if one of them exists, [`InventoryError::Database`].
 pub async fn copy(
     connection: &mut PgConnection,
     statements: &Statements,
@@ -43,18 +43,15 @@ pub async fn copy(
     let Some((statement, stream)) = statements.copy.as_ref().zip(stream()) else {
         return Ok(false);
     };
-    let mut savepoint = connection.begin().await?;
-    let mut copy = savepoint.copy_in_raw(statement).await?;
+    let mut copy = connection.copy_in_raw(statement).await?;
     copy.send(stream).await?;
     match copy.finish().await {
-        Ok(_rows) => savepoint.commit().await?,
+        Ok(_rows) => Ok(true),
         Err(error) if is_unique_violation(&error) => {
-            savepoint.rollback().await?;
-            return Ok(false);
+            Err(InventoryError::KeysExist(batch.layout().entity_type.to_string()))
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => Err(error.into()),
     }
-    Ok(true)
 }
 
 fn is_unique_violation(error: &sqlx::Error) -> bool {

@@ -9,7 +9,7 @@ use crate::metrics::{ClassLabel, Lane as LaneName, LaneLabel};
 use crate::seen::{remember, sources};
 use crate::step;
 use crate::waiting::{Skipped, Waiting, park};
-use inventory::Counts;
+use inventory::{Counts, InventoryError};
 use positions::{Advance, Owner, Stamp, advance};
 use records::{Partition, Version};
 use sqlx::{Connection, PgConnection};
@@ -158,6 +158,9 @@ impl Running<'_> {
         (moves, licence): (&Moves, &Licence),
     ) -> Result<(), PersistError> {
         let counts = match self.try_step(moves, step, licence).await {
+            Err(PersistError::Rows(InventoryError::KeysExist(_))) => {
+                self.try_step(moves, step, licence).await?
+            }
             Err(error) if error.refusal().is_some() => {
                 self.isolate_step(moves, step, fetched).await?
             }

@@ -1,6 +1,6 @@
 //! The records of one entity type that are applied together, as columns.
 
-use crate::column::{Array, Column, ElementType};
+use crate::column::{Array, Column};
 use crate::fold::Cell;
 use records::model::{AttributeIndex, AttributeSet, Change};
 use records::{AttributeName, ColumnType, NativeId, SourceName, TypeName, Version};
@@ -70,7 +70,8 @@ impl Batch {
     /// An empty batch for a table.
     #[must_use]
     pub fn new(layout: Arc<Layout>) -> Self {
-        let columns = vec![Column::default(); layout.attributes.len()];
+        let columns =
+            layout.attributes.iter().map(|(name, _)| Column::new(name.as_str())).collect();
         Self { layout, columns, records: Vec::new(), values: Vec::new(), masked: Vec::new() }
     }
 
@@ -124,29 +125,44 @@ impl Batch {
         matches!(self.records[record].kind, Kind::Whole(..))
     }
 
-    /// The parameters of `Statements::read` or, with the values of whole records, of
+    /// The parameters of `Statements::read` or, with the digests of whole records, of
     /// `Statements::compare`.
     #[must_use]
-    pub fn look_up(&self, groups: &[&Group], values: bool) -> Vec<Array> {
+    pub fn look_up(&self, groups: &[&Group], digests: bool) -> Vec<Array> {
         let firsts = || groups.iter().map(|group| group.records[0]);
         let mut arrays = vec![
             Array::texts(firsts().map(|record| self.key(record).0)),
             Array::texts(firsts().map(|record| self.key(record).1)),
         ];
-        if values {
-            for (index, (_, column)) in self.layout.attributes.iter().enumerate() {
-                let mut array = Array::new(ElementType::of(*column));
-                firsts().for_each(|record| array.push(self.cell(index, self.value(record, index))));
-                arrays.push(array);
-            }
+        if digests {
+            arrays.push(Array::bigints(firsts().map(|record| self.digest_of(record))));
         }
         arrays
     }
 
-    /// A whole record's cell of an attribute.
-    fn value(&self, record: usize, index: AttributeIndex) -> Option<Cell> {
+    fn digest_of(&self, record: usize) -> Option<i64> {
         let Kind::Whole(set, start) = &self.records[record].kind else { return None };
-        set.indexes.binary_search(&index).ok().and_then(|place| self.values[start + place])
+        let values = self.values[*start..].iter().copied();
+        self.digest(set.indexes.iter().copied().zip(values))
+    }
+
+    /// What stands for all values of a row: the sum of those that are not null. `None` if one of
+    /// them is only in the table.
+    pub(crate) fn digest(
+        &self,
+        values: impl Iterator<Item = (AttributeIndex, Option<Cell>)>,
+    ) -> Option<i64> {
+        let mut sum = 0_u64;
+        for (index, cell) in values {
+            match cell {
+                None => {}
+                Some(Cell::Stored) => return None,
+                Some(Cell::Incoming(number)) => {
+                    sum = sum.wrapping_add(self.columns[index].digest(number));
+                }
+            }
+        }
+        Some(sum.cast_signed())
     }
 
     /// The bytes of an attribute's cell; `None` is null.

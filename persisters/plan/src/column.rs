@@ -1,6 +1,7 @@
 //! Columns of cells in PostgreSQL's binary form, and the arrays that are made of them.
 
 use records::ColumnType;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The type of an array's elements when it is sent: what has no binary form of its own here is
 /// sent as text and cast by the statement.
@@ -48,13 +49,25 @@ impl ElementType {
 }
 
 /// Cells of one attribute, appended in the order of the records.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Column {
+    seed: u64,
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Column {
+    /// No cells yet of the attribute with this name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { seed: xxh3_64(name.as_bytes()), bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    /// A cell's part of its row's digest: XXH3, 64 bits, of its bytes with the attribute as seed.
+    pub(crate) fn digest(&self, number: u32) -> u64 {
+        xxh3_64_with_seed(self.cell(number), self.seed)
+    }
+
     /// Appends a cell that `write` fills, and gives its number.
     pub(crate) fn push<E>(
         &mut self,

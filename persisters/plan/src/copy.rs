@@ -10,7 +10,7 @@ const HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What it ends with.
 const TRAILER: [u8; 2] = [0xff; 2];
 /// Keys and registers before the attributes.
-const OWN_FIELDS: usize = 9;
+const OWN_FIELDS: usize = 10;
 /// The version of jsonb's binary form.
 const JSONB_VERSION: u8 = 1;
 /// The object id of `text`, in an array's binary form.
@@ -45,6 +45,7 @@ pub(crate) fn stream(writes: &Writes<'_>) -> Option<Vec<u8>> {
         let exceptions = writes.exceptions(row);
         let jsonb = exceptions.map(|text| [&[JSONB_VERSION], text.as_bytes()].concat());
         field(&mut out, jsonb.as_ref());
+        field(&mut out, writes.digest(row).map(i64::to_be_bytes).as_ref());
         for (index, (_, column)) in attributes.iter().enumerate() {
             let cell = batch.cell(index, row.values[index]);
             match (cell, column) {

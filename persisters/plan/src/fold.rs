@@ -133,7 +133,7 @@ impl<'a> Writes<'a> {
         ]
     }
 
-    /// Version, existence, floor, base and exceptions.
+    /// Version, existence, floor, base, exceptions and digest.
     fn registers(&self) -> Vec<Array> {
         let rows = || self.rows.iter().map(|write| &write.row);
         let mut exceptions = Array::new(TEXT);
@@ -150,7 +150,14 @@ impl<'a> Writes<'a> {
                 rows().map(|row| row.base.as_ref().map(|b| i64::from(b.attributes.schema))),
             ),
             exceptions,
+            Array::bigints(rows().map(|row| self.digest(row))),
         ]
+    }
+
+    /// The digest of a row that is as its base says; `None` of any other.
+    pub(crate) fn digest(&self, row: &Row<Cell>) -> Option<i64> {
+        row.base.as_ref()?;
+        self.batch.digest(row.values.iter().copied().enumerate())
     }
 
     pub(crate) fn exceptions(&self, row: &Row<Cell>) -> Option<String> {

@@ -8,7 +8,7 @@ use records::model::AttributeIndex;
 use records::{AttributeName, ColumnType};
 
 /// The registers that every row has, with the types of their parameters.
-const REGISTERS: [(&str, &str); 7] = [
+const REGISTERS: [(&str, &str); 8] = [
     ("version", "bigint[]"),
     ("existence_version", "bigint[]"),
     ("alive", "boolean[]"),
@@ -16,6 +16,7 @@ const REGISTERS: [(&str, &str); 7] = [
     ("base_version", "bigint[]"),
     ("base_schema", "bigint[]"),
     ("exceptions", "text[]"),
+    ("base_digest", "bigint[]"),
 ];
 
 /// The statements that read and write one table. Their parameters are arrays, one per column.
@@ -23,8 +24,8 @@ const REGISTERS: [(&str, &str); 7] = [
 pub struct Statements {
     /// Registers of the rows with these keys: `ord`, `xmin`, the registers.
     pub read: String,
-    /// The same, for whole records that are compared with the rows: rows that are alive, whole
-    /// and equal are left out, and keys without a row have nulls.
+    /// The same, for whole records that are compared with the rows by their digests: rows that are
+    /// alive, whole and equal are left out, and keys without a row have nulls.
     pub compare: String,
     /// New rows; what exists meanwhile is left alone.
     pub insert: String,
@@ -74,7 +75,7 @@ pub fn update(layout: &Layout, touched: &[AttributeIndex]) -> String {
     });
     let sets: Vec<String> = of_registers.chain(of_attributes).collect();
     format!(
-        "UPDATE {} AS t SET {},\n  \
+        "UPDATE {} AS t SET {},\n  base_xid = pg_current_xact_id()::xid,\n  \
          gone_at = CASE WHEN i.alive IS NOT FALSE THEN NULL \
          WHEN t.alive IS DISTINCT FROM i.alive THEN now() ELSE t.gone_at END,\n  \
          changed_at = CASE WHEN {} THEN now() ELSE t.changed_at END\n\
@@ -143,20 +144,12 @@ fn read(layout: &Layout) -> String {
 }
 
 fn compare(layout: &Layout) -> String {
-    let columns: Vec<_> = keys().into_iter().chain(attributes(layout)).collect();
-    let equal: String = layout
-        .attributes
-        .iter()
-        .map(|(name, column)| {
-            format!(
-                "\n  AND t.\"{name}\" IS NOT DISTINCT FROM {}",
-                incoming(name.as_str(), *column)
-            )
-        })
-        .collect();
+    let digest = [("base_digest".to_owned(), "bigint[]")];
+    let columns: Vec<_> = keys().into_iter().chain(digest).collect();
     format!(
         "{READ}\nFROM {}\nLEFT JOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id\n\
-         WHERE t.native_id IS NULL OR (t.alive AND t.base_version IS NOT NULL{equal}) IS NOT TRUE",
+         WHERE (t.alive AND t.base_version IS NOT NULL \
+         AND t.base_digest = i.base_digest AND t.base_xid = t.xmin) IS NOT TRUE",
         unnest(&columns),
         table(layout)
     )

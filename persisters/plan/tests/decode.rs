@@ -1,7 +1,7 @@
 //! The compiled decoder against the reference encoder, and the bytes of what it makes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use plan::{Batch, DecodeError, Kind, Layout, Plan};
+use plan::{Batch, DecodeError, Kind, Layout, Plan, Writes, fold};
 use proptest::prelude::{any, prop, proptest};
 use records::{Encoder, EntityType, NativeId, SourceName, Upsert, Value, Version};
 use std::sync::Arc;
@@ -62,11 +62,11 @@ impl Bench {
         self.plan.decode(bytes, 0, &mut batch).map(|()| batch)
     }
 
-    /// The cells of the only record's values, as `Statements::compare` would get them.
+    /// The cells of the only record's values, as `Statements::insert` would get them.
     fn cells(&self, batch: &Batch) -> Vec<Vec<u8>> {
-        let groups = batch.groups();
-        let arrays = batch.look_up(&groups.iter().collect::<Vec<_>>(), true);
-        arrays[2..]
+        let write = fold(batch, &batch.groups()[0], None, Version::NEVER).unwrap();
+        let arrays = Writes::new(batch, &[write]).insert();
+        arrays[arrays.len() - self.layout.attributes.len()..]
             .iter()
             .map(|array| {
                 let mut bytes = Vec::new();

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 pub const ENVELOPE: [&str; 4] = ["source", "native_id", "version", "update_mask"];
 
 /// Names of columns that are ours in tables and views, and so can't be attributes.
-pub const RESERVED: [&str; 14] = [
+pub const RESERVED: [&str; 16] = [
     "source",
     "native_id",
     "version",
@@ -23,6 +23,8 @@ pub const RESERVED: [&str; 14] = [
     "floor_version",
     "base_version",
     "base_schema",
+    "base_xid",
+    "base_digest",
     "exceptions",
 ];
 

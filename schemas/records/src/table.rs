@@ -11,7 +11,7 @@ pub const COLUMNS: &str = "SELECT a.attname::text, format_type(a.atttypid, a.att
      AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL ($2) ORDER BY a.attnum";
 
 /// The columns that every table has before the attributes.
-pub const OWN_COLUMNS: [&str; 12] = [
+pub const OWN_COLUMNS: [&str; 14] = [
     "source",
     "native_id",
     "version",
@@ -20,6 +20,8 @@ pub const OWN_COLUMNS: [&str; 12] = [
     "floor_version",
     "base_version",
     "base_schema",
+    "base_xid",
+    "base_digest",
     "exceptions",
     "first_seen_at",
     "changed_at",
@@ -30,6 +32,8 @@ pub const OWN_COLUMNS: [&str; 12] = [
 const VIEW_COLUMNS: [&str; 6] =
     ["source", "native_id", "version", "observed_at", "first_seen_at", "changed_at"];
 
+/// `base_digest` stands for the values of the row's last whole record, as long as `base_xid` is the
+/// transaction that has written the row: any other write, also one by hand, makes it void.
 const OWN_DEFINITIONS: &str = "    source text COLLATE \"C\" NOT NULL,
     native_id text COLLATE \"C\" NOT NULL,
     version bigint NOT NULL,
@@ -38,6 +42,8 @@ const OWN_DEFINITIONS: &str = "    source text COLLATE \"C\" NOT NULL,
     floor_version bigint NOT NULL DEFAULT 0,
     base_version bigint,
     base_schema integer,
+    base_xid xid DEFAULT pg_current_xact_id()::xid,
+    base_digest bigint,
     exceptions jsonb,
     first_seen_at timestamptz NOT NULL DEFAULT now(),
     changed_at timestamptz NOT NULL DEFAULT now(),
@@ -334,6 +340,8 @@ mod tests {
                 floor_version bigint NOT NULL DEFAULT 0,
                 base_version bigint,
                 base_schema integer,
+                base_xid xid DEFAULT pg_current_xact_id()::xid,
+                base_digest bigint,
                 exceptions jsonb,
                 first_seen_at timestamptz NOT NULL DEFAULT now(),
                 changed_at timestamptz NOT NULL DEFAULT now(),

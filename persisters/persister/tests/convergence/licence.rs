@@ -11,32 +11,33 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Newer than every history.
 const LISTING: i64 = 1000;
+/// Newer than that.
+const NEXT_LISTING: i64 = 1001;
 
 /// What a person may write into the attributes, in their order: no record does.
 const BY_HAND: [&str; NAMES.len()] = ["'by hand'", "-7", "'{by,hand}'", r#"'{"by": "hand"}'"#];
 
-/// Changes some rows of a run by hand, lists what is true, and tells what then differs from it or
-/// was written without need.
+/// Lists what is true, changes some rows of a run by hand, lists it again, and tells what then
+/// differs from it or was written without need. The first listing writes what partial updates have
+/// changed: only whole records give a row its digest.
 pub async fn differs(
     member: &mut Member,
     (kinds, run): (&Kinds, &str),
     truth: &Objects,
     random: &mut Random,
 ) -> Option<String> {
+    list(member, (kinds, run), &listing(truth, LISTING)).await;
     let changed: BTreeSet<Object> = truth.keys().filter(|_| random.once_in(3)).copied().collect();
     for object in &changed {
         change(&mut member.connection, (kinds, run), object, random).await;
     }
     let before = written(&mut member.connection, (kinds, run)).await;
     // Without extents: the upserts alone must mend what they are about.
-    let mut records = listing(truth);
+    let mut records = listing(truth, NEXT_LISTING);
     if random.once_in(2) {
         records.truncate(truth.len());
     }
-    let fetched: Vec<_> = records.iter().map(|record| kinds.incoming(record, run)).collect();
-    member.licensed = true;
-    member.records((&Race::default(), 0), (&records, &fetched)).await;
-    member.licensed = false;
+    list(member, (kinds, run), &records).await;
     let after = written(&mut member.connection, (kinds, run)).await;
     let view = read(&mut member.connection, kinds, "inventory", run).await;
     for (object, wanted) in truth {
@@ -51,11 +52,18 @@ pub async fn differs(
     (view.len() != truth.len()).then(|| format!("{view:?} is not {truth:?}"))
 }
 
+async fn list(member: &mut Member, (kinds, run): (&Kinds, &str), records: &[Record]) {
+    let fetched: Vec<_> = records.iter().map(|record| kinds.incoming(record, run)).collect();
+    member.licensed = true;
+    member.records((&Race::default(), 0), (records, &fetched)).await;
+    member.licensed = false;
+}
+
 /// Whole objects and an extent for every type of every source.
-fn listing(truth: &Objects) -> Vec<Record> {
+fn listing(truth: &Objects, version: i64) -> Vec<Record> {
     let wholes = truth.iter().map(|(object, values)| Record::Whole {
         object: *object,
-        version: LISTING,
+        version,
         schema: WIDTHS.len() - 1,
         values: values.to_vec(),
     });
@@ -63,7 +71,7 @@ fn listing(truth: &Objects) -> Vec<Record> {
     let extents = places.into_iter().map(|place| Record::Extent {
         target: Target::Type(place),
         range: KeyRange::ALL,
-        version: LISTING,
+        version,
         keys: truth.keys().filter(|o| o.place == place).map(|o| o.key).collect(),
     });
     wholes.chain(extents).collect()
