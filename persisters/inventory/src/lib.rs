@@ -3,6 +3,7 @@
 
 mod error;
 mod new_keys;
+mod overlays;
 mod parameter;
 mod sweep;
 mod transaction;

@@ -3,7 +3,7 @@
 use crate::error::InventoryError;
 use crate::new_keys::{NewKeys, copy};
 use crate::parameter::Parameter;
-use plan::{Array, Batch, Cell, Group, Statements, Stored, Write, Writes, fold};
+use plan::{Array, Batch, Cell, Group, Layout, Statements, Stored, Write, Writes, fold};
 use records::Version;
 use records::extents::Extents;
 use records::model::{AttributeSet, Base, Existence, Row};
@@ -69,7 +69,7 @@ impl Apply<'_> {
         connection: &mut PgConnection,
         sets: &Sets,
     ) -> Result<Counts, InventoryError> {
-        let mut pending = self.batch.groups();
+        let pending = self.batch.groups();
         let records = self.batch.records().len() as u64;
         if self.new_keys.are_expected(pending.len()) {
             let writes = self.fold(&pending, &Known::nothing_of(&pending));
@@ -82,11 +82,11 @@ impl Apply<'_> {
                 return Ok(Counts { applied: records, unchanged, rows_changed });
             }
         }
-        let mut written_keys = 0;
+        let (mut written_keys, mut pending) = self.overlay(connection, pending).await?;
         for _ in 0..ROUNDS_MAX {
             let known = self.read(connection, &pending, sets).await?;
             let writes = self.fold(&pending, &known);
-            self.new_keys.learn(known.is_nothing_of(&pending));
+            self.new_keys.learn(written_keys == 0 && known.is_nothing_of(&pending));
             let wanted = writes.len() as u64;
             let written = self.write(connection, writes).await?;
             written_keys += written;
@@ -99,6 +99,17 @@ impl Apply<'_> {
         Err(InventoryError::Contended(self.batch.layout().entity_type.to_string(), ROUNDS_MAX))
     }
 
+    /// Whether a group is one whole record that need not be written if it equals its row.
+    pub(crate) fn is_compared(&self, group: &Group) -> bool {
+        self.licensed && self.batch.is_whole(group)
+    }
+
+    /// The newest extent over a group's object.
+    pub(crate) fn cover(&self, group: &Group) -> Version {
+        let (source, native_id) = self.batch.key(group.records[0]);
+        self.covers.get(source).map_or(Version::NEVER, |extents| extents.cover(native_id))
+    }
+
     /// The registers of the groups' rows; groups that need not be looked at are left out.
     async fn read(
         &self,
@@ -108,7 +119,7 @@ impl Apply<'_> {
     ) -> Result<Known, InventoryError> {
         let mut known = Known::default();
         let (single, rest): (Vec<_>, Vec<_>) =
-            groups.iter().partition(|group| self.licensed && self.batch.is_whole(group));
+            groups.iter().partition(|group| self.is_compared(group));
         for (statement, groups, all) in
             [(&self.statements.compare, &single, false), (&self.statements.read, &rest, true)]
         {
@@ -134,9 +145,7 @@ impl Apply<'_> {
             .iter()
             .filter_map(|group| {
                 let stored = known.0.get(&group.records[0])?;
-                let (source, native_id) = self.batch.key(group.records[0]);
-                let cover = self.covers.get(source).map_or(Version::NEVER, |e| e.cover(native_id));
-                fold(self.batch, group, stored.as_ref(), cover)
+                fold(self.batch, group, stored.as_ref(), self.cover(group))
             })
             .collect()
     }
@@ -169,9 +178,7 @@ impl Apply<'_> {
     ) -> Result<u64, InventoryError> {
         let layout = self.batch.layout();
         let touched = writes.touched();
-        let is_narrow =
-            writes.len() >= NARROW_ROWS_MIN && touched.len() * 2 <= layout.attributes.len();
-        let done = if is_narrow {
+        let done = if is_narrow(layout, writes.len(), &touched) {
             bind(&plan::update(layout, &touched), writes.update(&touched))
                 .execute(connection)
                 .await?
@@ -255,7 +262,12 @@ pub async fn base_schemas(
         .await?)
 }
 
-fn bind(
+/// Whether a statement for these attributes alone is worth it.
+pub(crate) const fn is_narrow(layout: &Layout, rows: usize, touched: &[usize]) -> bool {
+    rows >= NARROW_ROWS_MIN && touched.len() * 2 <= layout.attributes.len()
+}
+
+pub(crate) fn bind(
     statement: &str,
     parameters: Vec<Array>,
 ) -> sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments> {

@@ -103,13 +103,15 @@ impl Explained {
     }
 
     fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let Statements { read, compare, insert, copy, update } = &self.statements;
+        let Statements { read, compare, insert, copy, update, overwrite, patch } = &self.statements;
         let all = [
             ("read", Some(read)),
             ("compare", Some(compare)),
             ("insert", Some(insert)),
             ("copy", copy.as_ref()),
             ("update", Some(update)),
+            ("overwrite", Some(overwrite)),
+            ("patch", Some(patch)),
         ];
         all.into_iter().filter_map(|(name, statement)| Some((name, statement?.as_str())))
     }

@@ -125,6 +125,13 @@ impl Batch {
         matches!(self.records[record].kind, Kind::Whole(..))
     }
 
+    /// Whether no record of a group is whole, or a delete.
+    #[must_use]
+    pub fn is_partial(&self, group: &Group) -> bool {
+        let mut kinds = group.records.iter().map(|record| &self.records[*record].kind);
+        kinds.all(|kind| matches!(kind, Kind::Partial(..)))
+    }
+
     /// The parameters of `Statements::read` or, with the digests of whole records, of
     /// `Statements::compare`.
     #[must_use]

@@ -119,13 +119,12 @@ impl<'a> Writes<'a> {
         let mut arrays = self.keys();
         arrays.push(Array::bigints(self.rows.iter().map(|write| write.xmin)));
         arrays.extend(self.registers());
-        let words = self.batch.layout.attributes.len().div_ceil(WORD_BITS);
-        arrays.extend((0..words).map(|word| self.touched_word(word)));
+        arrays.extend(self.masks());
         arrays.extend(touched.iter().map(|index| self.attribute(*index)));
         arrays
     }
 
-    fn keys(&self) -> Vec<Array> {
+    pub(crate) fn keys(&self) -> Vec<Array> {
         let key = |write: &Write| self.batch.key(write.record);
         vec![
             Array::texts(self.rows.iter().map(|write| key(write).0)),
@@ -134,14 +133,10 @@ impl<'a> Writes<'a> {
     }
 
     /// Version, existence, floor, base, exceptions and digest.
-    fn registers(&self) -> Vec<Array> {
+    pub(crate) fn registers(&self) -> Vec<Array> {
         let rows = || self.rows.iter().map(|write| &write.row);
-        let mut exceptions = Array::new(TEXT);
-        for row in rows() {
-            exceptions.push(self.exceptions(row).as_deref().map(str::as_bytes));
-        }
         vec![
-            Array::bigints(rows().map(|row| Some(row.newest().micros()))),
+            self.versions(),
             Array::bigints(rows().map(|row| row.existence.map(|e| e.version.micros()))),
             Array::booleans(rows().map(|row| row.existence.map(|e| e.alive))),
             Array::bigints(rows().map(|row| Some(row.floor.micros()))),
@@ -149,9 +144,27 @@ impl<'a> Writes<'a> {
             Array::bigints(
                 rows().map(|row| row.base.as_ref().map(|b| i64::from(b.attributes.schema))),
             ),
-            exceptions,
+            self.all_exceptions(),
             Array::bigints(rows().map(|row| self.digest(row))),
         ]
+    }
+
+    pub(crate) fn versions(&self) -> Array {
+        Array::bigints(self.rows.iter().map(|write| Some(write.row.newest().micros())))
+    }
+
+    pub(crate) fn all_exceptions(&self) -> Array {
+        let mut exceptions = Array::new(TEXT);
+        for write in self.rows {
+            exceptions.push(self.exceptions(&write.row).as_deref().map(str::as_bytes));
+        }
+        exceptions
+    }
+
+    /// Which attributes each row touches.
+    pub(crate) fn masks(&self) -> impl Iterator<Item = Array> {
+        let words = self.batch.layout.attributes.len().div_ceil(WORD_BITS);
+        (0..words).map(|word| self.touched_word(word))
     }
 
     /// The digest of a row that is as its base says; `None` of any other.
@@ -175,7 +188,7 @@ impl<'a> Writes<'a> {
         }))
     }
 
-    fn attribute(&self, index: AttributeIndex) -> Array {
+    pub(crate) fn attribute(&self, index: AttributeIndex) -> Array {
         let mut array = Array::new(ElementType::of(self.batch.layout.attributes[index].1));
         for write in self.rows {
             array.push(self.batch.cell(index, write.row.values[index]));

@@ -11,6 +11,7 @@ mod copy;
 mod decode;
 mod fold;
 mod json;
+mod overlay;
 mod read;
 mod statements;
 
@@ -18,5 +19,6 @@ pub use batch::{Batch, Group, Kind, Layout, Record};
 pub use column::{Array, Column, ElementType};
 pub use decode::{ExplainedField, Plan};
 pub use fold::{Cell, Stored, Write, Writes, fold};
+pub use overlay::Overlays;
 pub use read::DecodeError;
-pub use statements::{Statements, update};
+pub use statements::{Statements, patch, update};

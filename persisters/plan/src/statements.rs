@@ -19,6 +19,9 @@ const REGISTERS: [(&str, &str); 8] = [
     ("base_digest", "bigint[]"),
 ];
 
+/// The oldest version of the records that become one row.
+const OLDEST: (&str, &str) = ("oldest", "bigint[]");
+
 /// The statements that read and write one table. Their parameters are arrays, one per column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statements {
@@ -34,18 +37,26 @@ pub struct Statements {
     pub copy: Option<String>,
     /// Rows whose `xmin` is still the one that was read.
     pub update: String,
+    /// Rows that have seen nothing as new as what replaces all their values: the numbers of those
+    /// that were written.
+    pub overwrite: String,
+    /// The same of rows of which some values are replaced.
+    pub patch: String,
 }
 
 impl Statements {
     /// The statements of a table.
     #[must_use]
     pub fn of(layout: &Layout) -> Self {
+        let all: Vec<AttributeIndex> = (0..layout.attributes.len()).collect();
         Self {
             read: read(layout),
             compare: compare(layout),
             insert: insert(layout),
             copy: copy(layout),
-            update: update(layout, &(0..layout.attributes.len()).collect::<Vec<_>>()),
+            update: update(layout, &all),
+            overwrite: overwrite(layout),
+            patch: patch(layout, &all),
         }
     }
 }
@@ -54,37 +65,96 @@ impl Statements {
 /// parameters are those of [`Writes::update`](crate::Writes::update) for the same attributes.
 #[must_use]
 pub fn update(layout: &Layout, touched: &[AttributeIndex]) -> String {
-    let words = layout.attributes.len().div_ceil(WORD_BITS);
-    let masks = (0..words).map(|word| (format!("touched_{word}"), "bigint[]"));
-    let attribute = |index: &AttributeIndex| (*index, &layout.attributes[*index]);
-    let sent = touched.iter().map(attribute);
-    let parameter = |(_, (name, column)): (usize, &(AttributeName, ColumnType))| {
-        (name.to_string(), ElementType::of(*column).array_sql)
-    };
+    let sent = || touched.iter().map(|index| (*index, &layout.attributes[*index]));
     let columns: Vec<_> = keys()
         .into_iter()
         .chain([("xmin_read".to_owned(), "bigint[]")])
         .chain(registers())
-        .chain(masks)
-        .chain(sent.clone().map(parameter))
+        .chain(masks(layout))
+        .chain(sent().map(|(_, attribute)| parameter(attribute)))
         .collect();
     let of_registers = REGISTERS.iter().map(|(name, _)| format!("{name} = {}", register(name)));
-    let of_attributes = sent.clone().map(|(index, (name, column))| {
-        let new = incoming(name.as_str(), *column);
-        format!("\"{name}\" = CASE WHEN {} THEN {new} ELSE t.\"{name}\" END", is_touched(index))
-    });
-    let sets: Vec<String> = of_registers.chain(of_attributes).collect();
+    let sets: Vec<String> = of_registers.chain(sent().map(set_if_touched)).collect();
     format!(
         "UPDATE {} AS t SET {},\n  base_xid = pg_current_xact_id()::xid,\n  \
          gone_at = CASE WHEN i.alive IS NOT FALSE THEN NULL \
          WHEN t.alive IS DISTINCT FROM i.alive THEN now() ELSE t.gone_at END,\n  \
-         changed_at = CASE WHEN {} THEN now() ELSE t.changed_at END\n\
+         changed_at = CASE WHEN t.alive IS DISTINCT FROM i.alive \
+         OR (t.base_version IS NULL) <> (i.base_version IS NULL){} \
+         THEN now() ELSE t.changed_at END\n\
          FROM {}\n\
          WHERE t.source = i.source AND t.native_id = i.native_id \
          AND t.xmin::text::bigint = i.xmin_read",
         table(layout),
         sets.join(",\n  "),
-        changed(sent),
+        sent().map(changes_if_touched).collect::<String>(),
+        unnest(&columns)
+    )
+}
+
+/// Rows that have seen nothing as new as any of the records that are written to them.
+const IS_OLDER: &str = "WHERE t.source = i.source AND t.native_id = i.native_id \
+     AND t.version < i.oldest AND t.floor_version <= i.oldest";
+
+/// Its parameters are those of [`Overlays::overwrite`](crate::Overlays::overwrite). The row's base
+/// and exceptions must be of attributes that are known here: a table may have been widened.
+fn overwrite(layout: &Layout) -> String {
+    let columns: Vec<_> = keys()
+        .into_iter()
+        .chain([(OLDEST.0.to_owned(), OLDEST.1)])
+        .chain(registers())
+        .chain(attributes(layout))
+        .collect();
+    let of_registers = REGISTERS.iter().map(|(name, _)| match *name {
+        // The new life of a row that was dead under a newer extent begins there.
+        "floor_version" => "floor_version = CASE WHEN t.alive IS FALSE \
+             AND t.existence_version < i.floor_version \
+             THEN greatest(t.floor_version, i.floor_version) ELSE t.floor_version END"
+            .to_owned(),
+        name => format!("{name} = {}", register(name)),
+    });
+    let of_attributes = layout
+        .attributes
+        .iter()
+        .map(|(name, column)| format!("\"{name}\" = {}", incoming(name.as_str(), *column)));
+    let sets: Vec<String> = of_registers.chain(of_attributes).collect();
+    let names: Vec<String> =
+        layout.attributes.iter().map(|(name, _)| format!("'{name}'")).collect();
+    format!(
+        "UPDATE {} AS t SET {},\n  base_xid = pg_current_xact_id()::xid, gone_at = NULL,\n  \
+         changed_at = CASE WHEN t.alive IS NOT TRUE{} \
+         THEN now() ELSE t.changed_at END\nFROM {}\n{IS_OLDER} \
+         AND t.base_schema = i.base_schema \
+         AND (t.exceptions IS NULL OR t.exceptions - ARRAY[{}]::text[] = '{{}}')\n\
+         RETURNING i.ord",
+        table(layout),
+        sets.join(",\n  "),
+        layout.attributes.iter().map(|a| format!("\n    OR {}", differs(a))).collect::<String>(),
+        unnest(&columns),
+        names.join(", ")
+    )
+}
+
+/// The update of rows by records of which none is whole and which touch only some attributes. Its
+/// parameters are those of [`Overlays::patch`](crate::Overlays::patch) for the same attributes.
+#[must_use]
+pub fn patch(layout: &Layout, touched: &[AttributeIndex]) -> String {
+    let sent = || touched.iter().map(|index| (*index, &layout.attributes[*index]));
+    let columns: Vec<_> = keys()
+        .into_iter()
+        .chain([(OLDEST.0.to_owned(), OLDEST.1)])
+        .chain(registers().filter(|(name, _)| matches!(&**name, "version" | "exceptions")))
+        .chain(masks(layout))
+        .chain(sent().map(|(_, attribute)| parameter(attribute)))
+        .collect();
+    format!(
+        "UPDATE {} AS t SET version = i.version,\n  \
+         exceptions = coalesce(t.exceptions, '{{}}') || i.exceptions::jsonb{},\n  \
+         changed_at = CASE WHEN false{} THEN now() ELSE t.changed_at END\nFROM {}\n{IS_OLDER}\n\
+         RETURNING i.ord",
+        table(layout),
+        sent().map(|one| format!(",\n  {}", set_if_touched(one))).collect::<String>(),
+        sent().map(changes_if_touched).collect::<String>(),
         unnest(&columns)
     )
 }
@@ -109,11 +179,17 @@ fn registers() -> impl Iterator<Item = (String, &'static str)> {
     REGISTERS.iter().map(|(name, sql)| ((*name).to_owned(), *sql))
 }
 
+fn masks(layout: &Layout) -> impl Iterator<Item = (String, &'static str)> {
+    let words = layout.attributes.len().div_ceil(WORD_BITS);
+    (0..words).map(|word| (format!("touched_{word}"), "bigint[]"))
+}
+
 fn attributes(layout: &Layout) -> impl Iterator<Item = (String, &'static str)> + '_ {
-    layout
-        .attributes
-        .iter()
-        .map(|(name, column)| (name.to_string(), ElementType::of(*column).array_sql))
+    layout.attributes.iter().map(parameter)
+}
+
+fn parameter((name, column): &(AttributeName, ColumnType)) -> (String, &'static str) {
+    (name.to_string(), ElementType::of(*column).array_sql)
 }
 
 /// An attribute's parameter as a value of its column.
@@ -185,13 +261,16 @@ fn is_touched(index: usize) -> String {
     format!("i.touched_{} & {} <> 0", index / WORD_BITS, 1_i64 << (index % WORD_BITS))
 }
 
-/// Whether a value or existence changes, or the row is seen whole for the first time.
-fn changed<'a>(sent: impl Iterator<Item = (usize, &'a (AttributeName, ColumnType))>) -> String {
-    let of_attributes = sent.map(|(index, (name, column))| {
-        let new = incoming(name.as_str(), *column);
-        format!("\n    OR {} AND t.\"{name}\" IS DISTINCT FROM {new}", is_touched(index))
-    });
-    let of_existence = "t.alive IS DISTINCT FROM i.alive \
-         OR (t.base_version IS NULL) <> (i.base_version IS NULL)";
-    std::iter::once(of_existence.to_owned()).chain(of_attributes).collect()
+/// The values of an attribute differ.
+fn differs((name, column): &(AttributeName, ColumnType)) -> String {
+    format!("t.\"{name}\" IS DISTINCT FROM {}", incoming(name.as_str(), *column))
+}
+
+fn set_if_touched((index, (name, column)): (usize, &(AttributeName, ColumnType))) -> String {
+    let new = incoming(name.as_str(), *column);
+    format!("\"{name}\" = CASE WHEN {} THEN {new} ELSE t.\"{name}\" END", is_touched(index))
+}
+
+fn changes_if_touched((index, attribute): (usize, &(AttributeName, ColumnType))) -> String {
+    format!("\n    OR {} AND {}", is_touched(index), differs(attribute))
 }
