@@ -1,13 +1,15 @@
 //! Applies what a lane has fetched, in transactions that carry the positions.
 
-use crate::decode::{Decoded, Rejected, Step, Work, decode, decode_history};
+use crate::decode::{Decoded, Rejected, Step, Work};
 use crate::error::PersistError;
+use crate::inbox::{Batch, Decoder, Inbox};
 use crate::isolate::isolate;
 use crate::lane::Running;
 use crate::licence::Licence;
 use crate::metrics::{ClassLabel, Lane as LaneName, LaneLabel};
 use crate::seen::{remember, sources};
 use crate::step;
+use crate::types::Known;
 use crate::waiting::{Skipped, Waiting, park};
 use inventory::{Counts, InventoryError};
 use positions::{Advance, Owner, Stamp, advance};
@@ -36,10 +38,16 @@ impl Moves {
 impl Running<'_> {
     /// Applies fetched records, again and again until it succeeds or the positions turn out to be
     /// elsewhere.
-    pub(crate) async fn persist(&mut self, fetched: Vec<Incoming>) -> Result<(), PersistError> {
+    pub(crate) async fn persist(
+        &mut self,
+        Batch { records: fetched, mut decoded }: Batch,
+        inbox: &mut Inbox,
+    ) -> Result<(), PersistError> {
         let started = Instant::now();
         loop {
-            match self.apply(&fetched).await {
+            let decoder = self.decoder();
+            let applied = self.apply(&fetched, decoded.take());
+            match inbox.while_works(&decoder, applied).await {
                 Ok(()) => break self.backoff.reset(),
                 Err(error) if chassis::ExitKind::is_final(&error) => return Err(error),
                 Err(error) => {
@@ -61,9 +69,18 @@ impl Running<'_> {
         Ok(())
     }
 
-    async fn apply(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {
-        self.look_up_schemas(fetched).await?;
-        let Decoded { mut steps, rejected, waiting } = self.decode(fetched);
+    async fn apply(
+        &mut self,
+        fetched: &[Incoming],
+        decoded: Option<(Arc<Known>, Decoded)>,
+    ) -> Result<(), PersistError> {
+        let Decoded { mut steps, rejected, waiting } = match decoded {
+            Some((known, decoded)) if Arc::ptr_eq(&known, self.lane.types.known()) => decoded,
+            _ => {
+                self.look_up_schemas(fetched).await?;
+                self.decoder().decode(fetched)
+            }
+        };
         self.bury(fetched, &rejected).await?;
         self.prepare(&mut steps).await?;
         let licence = self.licence(fetched, &waiting).await?;
@@ -79,14 +96,9 @@ impl Running<'_> {
         remember(self.connect().await?, &sources).await
     }
 
-    fn decode(&self, fetched: &[Incoming]) -> Decoded {
-        match self.lane.name.history() {
-            None => decode(fetched, &self.lane.types),
-            Some(kind) => {
-                let window = self.lane.history.window(kind, Version::now());
-                decode_history(fetched, &self.lane.types, (kind, window))
-            }
-        }
+    fn decoder(&self) -> Decoder {
+        let history = self.lane.name.history().map(|kind| (kind, self.lane.history));
+        Decoder { known: Arc::clone(self.lane.types.known()), history }
     }
 
     /// Makes what rows need and what must not wait for the end of their transaction.
@@ -104,15 +116,7 @@ impl Running<'_> {
     async fn look_up_schemas(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {
         self.connect().await?;
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        let ids: HashSet<_> = fetched
-            .iter()
-            .filter_map(|record| wire::unframe(record.payload.as_deref()?).ok())
-            .map(|(id, _)| id)
-            .collect();
-        for id in ids {
-            self.lane.types.look_up(connection, id).await?;
-        }
-        Ok(())
+        self.lane.types.look_up_all(connection, fetched).await
     }
 
     async fn bury(
@@ -176,7 +180,7 @@ impl Running<'_> {
         step: &Step,
         licence: &Licence,
     ) -> Result<Counts, PersistError> {
-        let tables = self.lane.types.tables_of(&step.work);
+        let tables = self.lane.types.known().tables_of(&step.work);
         let owner = self.lane.owner.clone();
         let mut transaction = self.connect().await?.begin().await?;
         moves.run(&mut transaction, &owner).await?;
@@ -193,7 +197,7 @@ impl Running<'_> {
         step: &Step,
         fetched: &[Incoming],
     ) -> Result<Counts, PersistError> {
-        let tables = self.lane.types.tables_of(&step.work);
+        let tables = self.lane.types.known().tables_of(&step.work);
         self.connect().await?;
         let mut connection = self.connection.take().expect("connected just above");
         let mut transaction = connection.begin().await?;

@@ -1,7 +1,7 @@
 //! From fetched records to steps: batches by type, and extents on their own; or one batch of events
 //! or samples.
 
-use crate::types::{Meaning, Types};
+use crate::types::{Known, Meaning};
 use crate::waiting::Waiting;
 use plan::{Batch, DecodeError};
 use records::contract::{ContractRecord, Delete, Extent};
@@ -68,11 +68,11 @@ enum One {
 
 /// Decodes fetched records whose schema ids have been looked up.
 #[must_use]
-pub fn decode(fetched: &[Incoming], types: &Types) -> Decoded {
+pub fn decode(fetched: &[Incoming], known: &Known) -> Decoded {
     let mut decoded = Decoded::default();
     let mut batches = BTreeMap::new();
     for (origin, record) in fetched.iter().enumerate() {
-        match decode_one(record, origin, types, &mut batches) {
+        match decode_one(record, origin, known, &mut batches) {
             Ok(One::Change) => {}
             Ok(One::Waiting(waiting)) => decoded.waiting.push((origin, waiting)),
             Ok(One::Extent(extent)) => {
@@ -90,16 +90,16 @@ pub fn decode(fetched: &[Incoming], types: &Types) -> Decoded {
 fn decode_one(
     record: &Incoming,
     origin: usize,
-    types: &Types,
+    known: &Known,
     batches: &mut BTreeMap<TypeName, Batch>,
 ) -> Result<One, Refusal> {
-    let (meaning, avro) = meaning(record, types)?;
+    let (meaning, avro) = meaning(record, known)?;
     match meaning {
         Meaning::Refused(class, reason) => Err((*class, reason.clone())),
         Meaning::History(..) => Err(wrong_topic()),
         Meaning::Waiting(waiting) => Ok(One::Waiting(Arc::clone(waiting))),
         Meaning::Entity(entity_type, plan) => {
-            let table = types.table(entity_type).expect("made when the schema was looked up");
+            let table = known.table(entity_type).expect("made when the schema was looked up");
             let batch = batches
                 .entry(entity_type.clone())
                 .or_insert_with(|| Batch::new(table.layout.clone()));
@@ -114,7 +114,7 @@ fn decode_one(
             let delete = Delete::decode(writer, avro).map_err(invalid)?;
             let (object, version) = delete.validate().map_err(invalid)?;
             check_version(version)?;
-            let Some(table) = types.table(&object.entity_type) else {
+            let Some(table) = known.table(&object.entity_type) else {
                 return Ok(One::Extent(only(
                     &object.entity_type,
                     (&object.source, &object.native_id),
@@ -131,25 +131,25 @@ fn decode_one(
 }
 
 /// What a record is, and its Avro.
-fn meaning<'a>(record: &'a Incoming, types: &'a Types) -> Result<(&'a Meaning, &'a [u8]), Refusal> {
+fn meaning<'a>(record: &'a Incoming, known: &'a Known) -> Result<(&'a Meaning, &'a [u8]), Refusal> {
     let empty = || (Class::NoValue, "the record is empty".to_owned());
     let payload = record.payload.as_deref().ok_or_else(empty)?;
     let (id, avro) = wire::unframe(payload).map_err(|e| (Class::NotFramed, e.to_string()))?;
     let unknown = || (Class::UnknownSchema, format!("schema id {} was not looked up", id.0));
-    Ok((types.meaning(id).ok_or_else(unknown)?, avro))
+    Ok((known.meaning(id).ok_or_else(unknown)?, avro))
 }
 
 /// Decodes fetched events or samples whose schema ids have been looked up.
 #[must_use]
 pub fn decode_history(
     fetched: &[Incoming],
-    types: &Types,
+    known: &Known,
     (kind, window): (history::Kind, history::Window),
 ) -> Decoded {
     let mut decoded = Decoded::default();
     let mut batch = history::Batch::new(kind);
     for (origin, record) in fetched.iter().enumerate() {
-        let added = meaning(record, types).and_then(|(meaning, avro)| match meaning {
+        let added = meaning(record, known).and_then(|(meaning, avro)| match meaning {
             Meaning::Refused(class, reason) => Err((*class, reason.clone())),
             Meaning::History(found, writer) if *found == kind => {
                 batch.add(origin, (writer, avro), &window)

@@ -2,6 +2,7 @@
 
 use crate::dead_letters::DeadLetters;
 use crate::error::PersistError;
+use crate::inbox::{Batch, Inbox};
 use crate::metrics::{Lane as LaneName, Metrics};
 use crate::seen::Seen;
 use crate::types::Types;
@@ -31,8 +32,6 @@ pub struct Lane {
     pub reader: ReaderHandle,
     /// The group's own reader, which commits for all lanes.
     pub group: ReaderHandle,
-    /// What the reader thread has fetched.
-    pub events: mpsc::Receiver<Event>,
     /// What schema ids mean.
     pub types: Types,
     /// Where rejected records go.
@@ -81,18 +80,23 @@ pub(crate) struct Running<'a> {
 
 /// What a lane wakes for.
 enum Wake {
-    Event(Event),
+    Events,
     Look,
 }
 
 impl Lane {
-    /// Runs until `stop`; errors that time or PostgreSQL can heal are tried again.
+    /// Applies what the reader thread fetches, until `stop`; errors that time or PostgreSQL can
+    /// heal are tried again.
     ///
     /// # Errors
     /// What a person must mend.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), PersistError> {
+    pub async fn run(
+        mut self,
+        events: mpsc::Receiver<Event>,
+        stop: CancellationToken,
+    ) -> Result<(), PersistError> {
         let known = history::Known::new(&self.history);
-        let name = self.name;
+        let (name, mut inbox) = (self.name, Inbox::new(events, self.batch_records));
         let mut running = Running {
             lane: &mut self,
             connection: None,
@@ -112,35 +116,47 @@ impl Lane {
         loop {
             let wake = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                event = running.lane.events.recv() => {
-                    Wake::Event(event.ok_or(KafkaProblem::Stopped)?)
+                is_open = inbox.has_some() => {
+                    if !is_open {
+                        return Err(KafkaProblem::Stopped.into());
+                    }
+                    Wake::Events
                 }
                 _ = looks.tick() => Wake::Look,
             };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                done = running.work(wake) => done?,
+                done = running.work(wake, &mut inbox) => done?,
             }
         }
     }
 }
 
 impl Running<'_> {
-    async fn work(&mut self, wake: Wake) -> Result<(), PersistError> {
+    async fn work(&mut self, wake: Wake, inbox: &mut Inbox) -> Result<(), PersistError> {
         match wake {
             Wake::Look => self.look().await,
-            Wake::Event(event) => {
-                let fetched = self.fetch(event).await?;
-                if fetched.is_empty() { Ok(()) } else { self.persist(fetched).await }
+            Wake::Events => {
+                let batch = self.fetch(inbox).await?;
+                if batch.records.is_empty() { Ok(()) } else { self.persist(batch, inbox).await }
             }
         }
     }
 
     /// The next records, as many as have arrived; none when only the assignment has changed.
-    async fn fetch(&mut self, first: Event) -> Result<Vec<Incoming>, PersistError> {
+    async fn fetch(&mut self, inbox: &mut Inbox) -> Result<Batch, PersistError> {
         let mut fetched = Vec::new();
-        let mut next = Some(first);
-        while let Some(event) = next {
+        if let Some(mut batch) = inbox.decoded().await? {
+            let known = batch.records.len();
+            batch.records.retain(|record| self.is_ours(record.partition));
+            if batch.records.len() < known {
+                batch.decoded = None;
+            }
+            if !batch.records.is_empty() {
+                return Ok(batch);
+            }
+        }
+        while let Some(event) = inbox.next() {
             match event {
                 Event::Record(record) if self.is_ours(record.partition) => fetched.push(record),
                 Event::Record(_) => {}
@@ -156,10 +172,11 @@ impl Running<'_> {
                 Event::Problem(problem) if problem.is_final() => return Err(problem.into()),
                 Event::Problem(problem) => tracing::warn!("{}", chassis::exit::chain(&problem)),
             }
-            let full = fetched.len() >= self.lane.batch_records;
-            next = if full { None } else { self.lane.events.try_recv().ok() };
+            if fetched.len() >= self.lane.batch_records {
+                break;
+            }
         }
-        Ok(fetched)
+        Ok(Batch { records: fetched, decoded: None })
     }
 
     fn is_ours(&self, partition: Partition) -> bool {

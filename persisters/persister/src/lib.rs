@@ -4,6 +4,7 @@ mod apply;
 mod dead_letters;
 mod decode;
 mod error;
+mod inbox;
 mod isolate;
 mod lag;
 mod lane;

@@ -102,7 +102,6 @@ async fn run_as(
             database: settings.database.clone(),
             reader: reader.handle(),
             group: group.clone(),
-            events,
             types: Types::new(registry.clone()),
             dead_letters: letters.clone(),
             metrics: metrics.clone(),
@@ -113,7 +112,7 @@ async fn run_as(
             batch_records: settings.batch_records,
             history: settings.history,
         };
-        lanes.spawn(lane.run(stop.clone()));
+        lanes.spawn(lane.run(events, stop.clone()));
         readers.push(reader);
     }
     lanes.spawn(lag::measure(progresses, metrics.clone(), stop.clone()));

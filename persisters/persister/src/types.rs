@@ -12,9 +12,9 @@ use records::model::AttributeSet;
 use records::rejection::Class;
 use records::{AttributeName, ColumnType, EntityType, TypeName};
 use sqlx::PgConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use wire::{Registry, SchemaId};
+use wire::{Incoming, Registry, SchemaId};
 
 /// What the records with one schema id are.
 #[derive(Debug, Clone)]
@@ -46,27 +46,21 @@ pub struct Table {
     pub new_keys: Arc<NewKeys>,
 }
 
-/// The types that this process has met.
-#[derive(Debug)]
-pub struct Types {
-    registry: Registry,
+/// What is known of schema ids and types.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
     meanings: HashMap<i32, Meaning>,
     tables: HashMap<TypeName, Table>,
 }
 
-impl Types {
-    /// Knows nothing yet.
-    #[must_use]
-    pub fn new(registry: Registry) -> Self {
-        Self { registry, meanings: HashMap::new(), tables: HashMap::new() }
-    }
+/// The types that this process has met.
+#[derive(Debug)]
+pub struct Types {
+    registry: Registry,
+    known: Arc<Known>,
+}
 
-    /// Forgets everything: after any loss of a connection the tables may be others.
-    pub fn forget(&mut self) {
-        self.meanings.clear();
-        self.tables.clear();
-    }
-
+impl Known {
     /// The table of a type that some record of this process had.
     #[must_use]
     pub fn table(&self, entity_type: &TypeName) -> Option<&Table> {
@@ -80,10 +74,57 @@ impl Types {
         batches.keys().filter_map(|name| Some((name.clone(), self.table(name)?.clone()))).collect()
     }
 
-    /// The meaning of a schema id that was [looked up](Self::look_up).
+    /// The meaning of a schema id that was [looked up](Types::look_up).
     #[must_use]
     pub fn meaning(&self, id: SchemaId) -> Option<&Meaning> {
         self.meanings.get(&id.0)
+    }
+
+    /// Whether the schema ids of all these records were looked up.
+    #[must_use]
+    pub fn has_all(&self, records: &[Incoming]) -> bool {
+        ids(records).all(|id| self.meanings.contains_key(&id.0))
+    }
+}
+
+/// The schema ids of those records that have one.
+fn ids(records: &[Incoming]) -> impl Iterator<Item = SchemaId> {
+    let payloads = records.iter().filter_map(|record| record.payload.as_deref());
+    payloads.filter_map(|payload| Some(wire::unframe(payload).ok()?.0))
+}
+
+impl Types {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(registry: Registry) -> Self {
+        Self { registry, known: Arc::default() }
+    }
+
+    /// Forgets everything: after any loss of a connection the tables may be others.
+    pub fn forget(&mut self) {
+        self.known = Arc::default();
+    }
+
+    /// What is known now; another one as soon as that changes.
+    #[must_use]
+    pub const fn known(&self) -> &Arc<Known> {
+        &self.known
+    }
+
+    /// [Looks up](Self::look_up) the schema ids of records.
+    ///
+    /// # Errors
+    /// What a later try may heal.
+    pub async fn look_up_all(
+        &mut self,
+        connection: &mut PgConnection,
+        records: &[Incoming],
+    ) -> Result<(), PersistError> {
+        let ids: HashSet<SchemaId> = ids(records).collect();
+        for id in ids {
+            self.look_up(connection, id).await?;
+        }
+        Ok(())
     }
 
     /// Finds out what a schema id means, and makes or widens its table.
@@ -95,14 +136,14 @@ impl Types {
         connection: &mut PgConnection,
         id: SchemaId,
     ) -> Result<(), PersistError> {
-        if self.meanings.contains_key(&id.0) {
+        if self.known.meaning(id).is_some() {
             return Ok(());
         }
         let json = match self.registry.schema(id).await {
             Ok(json) => json,
             Err(error) if error.is_final() => {
                 let refused = Meaning::Refused(Class::UnknownSchema, error.to_string());
-                self.meanings.insert(id.0, refused);
+                Arc::make_mut(&mut self.known).meanings.insert(id.0, refused);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -111,7 +152,7 @@ impl Types {
             Err(error) => Meaning::Refused(Class::InvalidSchema, error.to_string()),
             Ok(schema) => self.understand(connection, id, (schema, &json)).await?,
         };
-        self.meanings.insert(id.0, meaning);
+        Arc::make_mut(&mut self.known).meanings.insert(id.0, meaning);
         Ok(())
     }
 
@@ -155,7 +196,7 @@ impl Types {
                 return Ok(Meaning::Refused(Class::Table, reason));
             }
         };
-        self.tables.insert(entity.name().clone(), table);
+        Arc::make_mut(&mut self.known).tables.insert(entity.name().clone(), table);
         Ok(Meaning::Entity(entity.name().clone(), Arc::new(plan)))
     }
 }

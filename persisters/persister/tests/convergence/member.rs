@@ -88,7 +88,7 @@ impl Member {
                 return (0, Err(error));
             }
         }
-        let Decoded { steps, rejected, waiting } = decode(fetched, &self.types);
+        let Decoded { steps, rejected, waiting } = decode(fetched, self.types.known());
         assert_eq!((rejected, waiting), (vec![], vec![]));
         let mut done = 0;
         for step in steps.iter().filter(|step| step.end > 0) {
@@ -109,7 +109,8 @@ impl Member {
         records: &[Record],
         work: &Work,
     ) -> Result<(), PersistError> {
-        let (tables, licence) = (self.types.tables_of(work), Licence::for_all(self.licensed));
+        let (tables, licence) =
+            (self.types.known().tables_of(work), Licence::for_all(self.licensed));
         let mut transaction = self.connection.begin().await?;
         race.begin();
         let applied = apply(&mut transaction, work, &tables, &licence).await;
