@@ -13,29 +13,29 @@ say() { printf 'setup: %s\n' "$*"; }
 
 # --- What must be on the machine -----------------------------------------------------------------
 
-toolchains=() packages=()
+toolchains=() packages=() contents=()
 
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 first_version() { grep -oE '[0-9]+(\.[0-9]+)+|[0-9]+' | head -n 1; }
 
 # toolchain NAME NEEDED REMEDY VERSION-COMMAND...: apt has it too old or not at all.
 toolchain() {
-  local name=$1 needed=$2 remedy=$3 found
+  local name=$1 needed=$2 remedy=$3 found=
   shift 3
-  found=$({ "$@" 2>/dev/null || true; } | first_version || true)
+  if command -v "$1" >/dev/null; then found=$("$@" | first_version || true); fi
   at_least "${found:-0}" "$needed" ||
     toolchains+=("$name >= $needed (found: ${found:-none}): $remedy")
 }
 
-# package NAME CHECK...: apt has it.
+# package NAME CONTENTS CHECK...: apt has it, and what is lacking is told by its contents.
 package() {
-  local name=$1
-  shift
-  "$@" >/dev/null 2>&1 || packages+=("$name")
+  "${@:3}" >/dev/null 2>&1 || { packages+=("$1") && contents+=("$2"); }
 }
 
 java_version() { if command -v java >/dev/null; then java -version 2>&1 | first_version; fi; }
 java_17() { at_least "$(java_version)" 17; }
+compilers() { command -v cc && command -v c++ && command -v make; }
+flock_and_setpriv() { command -v flock && command -v setpriv; }
 python_with_venv() { python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))'; }
 postgres_15() { [ -n "$(postgres_folder)" ]; }
 
@@ -50,22 +50,22 @@ postgres_folder() {
 }
 
 check_machine() {
-  toolchains=() packages=()
-  cd "$project" # rust-toolchain.toml decides which Rust answers
-  toolchain rustc 1.94 'install rustup from https://rustup.rs' rustc --version
-  toolchain cargo 1.94 'install rustup from https://rustup.rs' cargo --version
-  toolchain go 1.22 'unpack a release of https://go.dev/dl and put its bin folder on PATH' go version
-  package default-jre-headless java_17
-  package maven command -v mvn
-  package python3-venv python_with_venv
-  package build-essential eval 'command -v cc && command -v c++ && command -v make'
-  package pkg-config command -v pkg-config
-  package libssl-dev pkg-config --exists openssl
-  package zlib1g-dev pkg-config --exists zlib
-  package openssl command -v openssl
-  package xz-utils command -v xz
-  package util-linux eval 'command -v flock && command -v setpriv'
-  package postgresql postgres_15
+  toolchains=() packages=() contents=()
+  # rustup brings the pinned Rust by itself, but not within this check: that takes half a minute.
+  command -v rustup >/dev/null ||
+    toolchain Rust 1.94 'run: curl -sSf https://sh.rustup.rs | sh; then open a new shell' \
+      cargo --version
+  toolchain Go 1.22 'unpack a release of https://go.dev/dl and put its bin folder on PATH' go version
+  package default-jre-headless 'Java >= 17' java_17
+  package maven Maven command -v mvn
+  package python3-venv 'Python >= 3.9 with venv' python_with_venv
+  package build-essential 'C and C++ compilers and make' compilers
+  package pkg-config pkg-config command -v pkg-config
+  package libssl-dev "OpenSSL's headers" pkg-config --exists openssl
+  package zlib1g-dev "zlib's headers" pkg-config --exists zlib
+  package openssl openssl command -v openssl
+  package util-linux 'flock and setpriv' flock_and_setpriv
+  package postgresql 'a PostgreSQL server >= 15' postgres_15
 }
 
 # Debian starts a server of its own with the package; this stack has its own, so none is wanted.
@@ -80,22 +80,25 @@ install_packages() {
   apt-get -qq install -y --no-install-recommends "${packages[@]}"
 }
 
+# refuse REMEDY: ends; the remedy is what to do about the packages.
 refuse() {
   say 'this machine lacks:'
   [ ${#toolchains[@]} = 0 ] || printf '  %s\n' "${toolchains[@]}"
-  [ ${#packages[@]} = 0 ] || printf '  packages: run: sudo apt-get install -y %s\n' "${packages[*]}"
+  [ ${#packages[@]} = 0 ] ||
+    printf '  %s: %s\n' "$(printf '%s, ' "${contents[@]}" | sed 's/, $//')" "$1 ${packages[*]}"
   exit 1
 }
 
 prepare_machine() {
   check_machine
-  [ ${#toolchains[@]} = 0 ] || refuse
-  [ ${#packages[@]} = 0 ] && return
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || refuse
+  [ $((${#toolchains[@]} + ${#packages[@]})) = 0 ] && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+    refuse 'run: sudo apt-get update && sudo apt-get install -y'
+  [ ${#toolchains[@]} = 0 ] || refuse 'once the above is there, set-up installs'
   say "apt-get installs ${packages[*]}"
-  install_packages >"$cache/apt.log" 2>&1 || say "apt-get failed, see $cache/apt.log"
+  install_packages >"$cache/apt.log" 2>&1 || tail -n 15 "$cache/apt.log" | sed 's/^/  /'
   check_machine
-  [ ${#packages[@]} = 0 ] || refuse
+  [ ${#packages[@]} = 0 ] || refuse "still not there or not first on PATH (log: $cache/apt.log):"
 }
 
 # --- What is fetched -----------------------------------------------------------------------------
@@ -199,5 +202,6 @@ mkdir -p "$cache" "$project/.stack/cache"
 exec 9>"$cache/lock"
 flock -n 9 || { say 'waiting for another set-up to end' && flock 9; }
 prepare_machine
+(cd "$project" && cargo --version >/dev/null) # rustup fetches what rust-toolchain.toml names
 fetch_parts
 say "everything is there (cache: $cache)"
