@@ -2,7 +2,7 @@
 
 use crate::{OperatorError, Servers};
 use plan::{ExplainedField, Layout, Plan, Statements};
-use records::table::reconcile;
+use records::table::{Existing, reconcile};
 use records::{Attribute, AttributeName, ColumnType, EntityType, TypeName};
 use schemas::database::connect_one;
 use schemas::tables::columns;
@@ -83,8 +83,10 @@ impl Explained {
         existing: Option<&[(String, String)]>,
     ) -> Result<Self, OperatorError> {
         let refused = |why: String| OperatorError::Request(why);
-        let changes = reconcile(&entity, existing, existing.is_some())
-            .map_err(|refusal| refused(refusal.to_string()))?;
+        let shown: Vec<String> =
+            existing.unwrap_or_default().iter().map(|(name, _)| name.clone()).collect();
+        let found = Existing { columns: existing, shown: &shown, detailed: &[] };
+        let changes = reconcile(&entity, found).map_err(|refusal| refused(refusal.to_string()))?;
         let layout = Arc::new(layout(&entity, existing.unwrap_or_default()));
         let plan =
             Plan::compile(schema_id.unwrap_or_default(), &entity, &layout).map_err(refused)?;

@@ -49,83 +49,118 @@ const OWN_DEFINITIONS: &str = "    source text COLLATE \"C\" NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now(),
     gone_at timestamptz";
 
-/// A column that can't become what the schema wants.
+/// Columns that can't become what the schema wants.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "table inventory_all.{table}: column {column} is {found}, the schema wants {wanted}; a person \
-     who knows what reads it can run: {statement}"
+    "table inventory_all.{table}: {}; a person can set the old columns aside under other names, \
+     which drops nothing: {}",
+    .reasons.join("; "),
+    .statement
 )]
 pub struct Refusal {
     table: String,
-    column: String,
-    found: String,
-    wanted: &'static str,
+    columns: Vec<String>,
+    reasons: Vec<String>,
     statement: String,
 }
 
 impl Refusal {
-    /// What a person who knows what reads the table can run.
+    /// The columns.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// What a person can run.
     #[must_use]
     pub fn statement(&self) -> &str {
         &self.statement
     }
+
+    /// The same with the views of others that show one of the columns.
+    #[must_use]
+    pub fn read_by(mut self, views: &[String]) -> Self {
+        if !views.is_empty() {
+            let views = views.join(", ");
+            self.reasons.push(format!("the old columns stay what they are in {views}"));
+        }
+        self
+    }
 }
 
-/// The statements that make a table of `existing` attribute columns (name and type; none if there
-/// is no table) one that can hold the entity type, its view included. None if it can already.
+/// What there is of a type already.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Existing<'a> {
+    /// Name and type of the attribute columns of its table; `None`: there is no table.
+    pub columns: Option<&'a [(String, String)]>,
+    /// The columns of its view; none if there is no view.
+    pub shown: &'a [String],
+    /// The columns of its view `TYPE_detail`.
+    pub detailed: &'a [String],
+}
+
+impl Existing<'_> {
+    /// Whether our view can have a column of this name.
+    fn has(&self, name: &str) -> bool {
+        VIEW_COLUMNS.contains(&name) || self.found(name).is_some()
+    }
+
+    fn found(&self, name: &str) -> Option<&str> {
+        let mut columns = self.columns.unwrap_or_default().iter();
+        columns.find(|(column, _)| column == name).map(|(_, sql)| sql.as_str())
+    }
+}
+
+/// The statements that make what exists one that can hold the entity type, its view included. None
+/// if it can already.
 ///
 /// # Errors
 /// [`Refusal`], with the statement that a person would have to run.
-pub fn reconcile(
-    entity: &EntityType,
-    existing: Option<&[(String, String)]>,
-    has_view: bool,
-) -> Result<Vec<String>, Refusal> {
-    let columns = existing.unwrap_or_default();
+pub fn reconcile(entity: &EntityType, existing: Existing<'_>) -> Result<Vec<String>, Refusal> {
+    refuse(entity, existing)?;
+    let has_view = !existing.shown.is_empty();
+    let columns = existing.columns.unwrap_or_default();
     let mut names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-    let mut statements: Vec<String> =
-        existing.is_none().then(|| create(entity)).into_iter().flatten().collect();
-    let mut comments = Vec::new();
-    for attribute in entity.attributes() {
-        match columns.iter().find(|(name, _)| name == attribute.name.as_str()) {
-            Some((_, found)) if found != attribute.column.sql() => {
-                return Err(refusal(entity, attribute, found));
-            }
-            Some(_) if has_view => continue,
-            Some(_) => {}
-            None => {
-                names.push(attribute.name.as_str());
-                statements.extend(existing.is_some().then(|| add_column(entity, attribute)));
-            }
-        }
-        comments.extend(column_comment(entity, attribute));
+    let is_missing = |attribute: &&Attribute| existing.found(attribute.name.as_str()).is_none();
+    let missing: Vec<&Attribute> = entity.attributes().iter().filter(is_missing).collect();
+    names.extend(missing.iter().map(|attribute| attribute.name.as_str()));
+    let mut statements: Vec<String> = match existing.columns {
+        None => create(entity).into(),
+        Some(_) => missing.iter().map(|attribute| add_column(entity, attribute)).collect(),
+    };
+    let is_new = |attribute: &&Attribute| {
+        existing.shown.iter().all(|column| column != attribute.name.as_str())
+    };
+    let new: Vec<&Attribute> = entity.attributes().iter().filter(is_new).collect();
+    // Rows need no view: one that a person has changed may stay until there is a column to add.
+    let is_behind = !new.is_empty() && existing.shown.iter().all(|name| existing.has(name));
+    if has_view && !is_behind && statements.is_empty() {
+        return Ok(statements);
     }
-    if !has_view || !statements.is_empty() {
-        statements.push(view(entity, &names));
-    }
+    statements.push(view(entity, &names));
     if !has_view {
         statements.extend(view_comment(entity));
     }
-    statements.extend(comments);
+    statements.extend(new.iter().filter_map(|attribute| column_comment(entity, attribute)));
     Ok(statements)
 }
 
 /// The view `TYPE_detail`: the columns of the type's view, the names of what is referenced, and
-/// when the source was last seen. `named` are the types whose views have a name; `existing` are
-/// the columns that the view has already, whose order must stay. `None` if one of these is not
-/// known to this version of the type: then the view is newer.
+/// when the source was last seen. `references` are the attributes of all known versions of the
+/// type, `named` the types whose views have a name; `existing` are the columns that the view has
+/// already, whose order must stay. `None` if one of these is not known: then the view is newer.
 #[must_use]
 pub fn detail(
-    entity: &EntityType,
+    entity_type: &TypeName,
     attributes: &[String],
-    named: &[TypeName],
+    (references, named): (&[Attribute], &[TypeName]),
     existing: &[String],
 ) -> Option<String> {
     let own = VIEW_COLUMNS.into_iter().chain(attributes.iter().map(String::as_str));
     let mut columns: Vec<(String, String)> =
         own.map(|name| (name.to_owned(), format!("v.\"{name}\""))).collect();
     let mut joins = String::new();
-    for (number, attribute) in (1..).zip(entity.attributes()) {
+    for (number, attribute) in (1..).zip(references) {
         let Some(name) = name_column(attribute) else { continue };
         if columns.iter().all(|(column, _)| *column != name)
             && let Some(value) = join(attribute, named, number, &mut joins)
@@ -148,7 +183,7 @@ pub fn detail(
         "CREATE OR REPLACE VIEW inventory.\"{0}_detail\" AS\nSELECT {1}\n\
          FROM inventory.\"{0}\" AS v{joins}\n\
          LEFT JOIN tributary.source AS s ON s.source = v.source",
-        entity.name(),
+        entity_type,
         columns.join(", ")
     ))
 }
@@ -299,14 +334,46 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', "''"))
 }
 
-fn refusal(entity: &EntityType, attribute: &Attribute, found: &str) -> Refusal {
-    let (table, column) = (entity.name().to_string(), attribute.name.to_string());
-    let wanted = attribute.column.sql();
-    let statement = format!(
-        "DROP VIEW IF EXISTS inventory.\"{table}\" CASCADE; ALTER TABLE inventory_all.\"{table}\" \
-         ALTER COLUMN \"{column}\" TYPE {wanted} USING \"{column}\"::{wanted}"
-    );
-    Refusal { table, column, found: found.to_owned(), wanted, statement }
+/// In one transaction, because records of an older version would make the column again.
+fn refuse(entity: &EntityType, existing: Existing<'_>) -> Result<(), Refusal> {
+    let name = entity.name();
+    let (mut columns, mut reasons, mut statements) = (Vec::new(), Vec::new(), Vec::new());
+    for attribute in entity.attributes() {
+        let (column, wanted) = (attribute.name.as_str(), attribute.column.sql());
+        let Some(found) = existing.found(column).filter(|found| *found != wanted) else {
+            continue;
+        };
+        reasons.push(format!("column {column} is {found}, the schema wants {wanted}"));
+        let aside = aside(column, found, existing);
+        let rename = format!("RENAME COLUMN \"{column}\" TO \"{aside}\"");
+        statements.push(format!("ALTER TABLE inventory_all.\"{name}\" {rename}"));
+        statements.push(add_column(entity, attribute));
+        for (view, shown) in [("", existing.shown), ("_detail", existing.detailed)] {
+            if shown.iter().any(|name| name == column) {
+                statements.push(format!("ALTER VIEW inventory.\"{name}{view}\" {rename}"));
+            }
+        }
+        columns.push(column.to_owned());
+    }
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let statement = format!("BEGIN; {}; COMMIT", statements.join("; "));
+    Err(Refusal { table: name.to_string(), columns, reasons, statement })
+}
+
+/// A free name that tells what the column was: `size_bigint`.
+fn aside(attribute: &str, found: &str, existing: Existing<'_>) -> String {
+    let kind = found.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let numbered = |number: usize| match number {
+        1 => format!("{attribute}_{kind}"),
+        _ => format!("{attribute}_{kind}_{number}"),
+    };
+    let is_free = |name: &String| {
+        let mut shown = existing.shown.iter().chain(existing.detailed);
+        existing.found(name).is_none() && shown.all(|column| column != name)
+    };
+    (1..).map(numbered).find(is_free).expect("there are more numbers than columns")
 }
 
 #[cfg(test)]
@@ -329,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_new_type_gets_a_table_and_a_view() {
-        let statements = reconcile(&thing(NAME), None, false).unwrap().join(";\n");
+        let statements = reconcile(&thing(NAME), Existing::default()).unwrap().join(";\n");
         expect![[r#"
             CREATE TABLE inventory_all."thing" (
                 source text COLLATE "C" NOT NULL,
@@ -359,24 +426,51 @@ mod tests {
     #[test]
     fn a_table_only_gains_columns() {
         let old = [("gone".to_owned(), "text".to_owned()), ("name".to_owned(), "text".to_owned())];
-        assert!(reconcile(&thing(NAME), Some(&old), true).unwrap().is_empty());
+        let shown = texts(&["gone", "name"]);
+        let existing = Existing { columns: Some(&old), shown: &shown, ..Existing::default() };
+        assert!(reconcile(&thing(NAME), existing).unwrap().is_empty());
+        let shown = texts(&["gone", "by_hand"]);
+        assert!(
+            reconcile(&thing(NAME), Existing { shown: &shown, ..existing }).unwrap().is_empty()
+        );
         let wider = thing(&format!(r#"{NAME},{{"name":"size","type":["null","int"]}}"#));
-        let statements = reconcile(&wider, Some(&old), true).unwrap();
+        let statements = reconcile(&wider, existing).unwrap();
         assert!(statements[0].contains("ADD COLUMN \"size\" bigint"), "{statements:?}");
         assert!(statements[1].contains("\"gone\", \"name\", \"size\""), "{statements:?}");
     }
 
     #[test]
-    fn another_type_is_refused_with_the_statement() {
-        let old = [("name".to_owned(), "bigint".to_owned())];
-        let refusal = reconcile(&thing(NAME), Some(&old), true).unwrap_err().to_string();
-        assert!(refusal.contains("ALTER COLUMN \"name\" TYPE text"), "{refusal}");
+    fn other_types_are_refused_with_a_statement_that_drops_nothing() {
+        let wanted = thing(&format!(r#"{NAME},{{"name":"size","type":["null","int"]}}"#));
+        let column = |name: &str, sql: &str| (name.to_owned(), sql.to_owned());
+        let mut old = vec![column("size", "double precision"), column("name", "bigint")];
+        let (shown, detailed) = (texts(&["size", "name", "name_bigint"]), texts(&["name"]));
+        let of = |old| Existing { columns: Some(old), shown: &shown, detailed: &detailed };
+        let refusal = reconcile(&wanted, of(&old)).unwrap_err();
+        assert_eq!(refusal.columns(), ["name", "size"]);
+        expect![[r#"
+            BEGIN; ALTER TABLE inventory_all."thing" RENAME COLUMN "name" TO "name_bigint_2"; ALTER TABLE inventory_all."thing" ADD COLUMN "name" text; ALTER VIEW inventory."thing" RENAME COLUMN "name" TO "name_bigint_2"; ALTER VIEW inventory."thing_detail" RENAME COLUMN "name" TO "name_bigint_2"; ALTER TABLE inventory_all."thing" RENAME COLUMN "size" TO "size_double"; ALTER TABLE inventory_all."thing" ADD COLUMN "size" bigint; ALTER VIEW inventory."thing" RENAME COLUMN "size" TO "size_double"; COMMIT"#]]
+        .assert_eq(refusal.statement());
+        let told = refusal.read_by(&texts(&["public.mine"])).to_string();
+        expect![[r#"
+            table inventory_all.thing: column name is bigint, the schema wants text; column size is double precision, the schema wants bigint; the old columns stay what they are in public.mine; a person can set the old columns aside under other names, which drops nothing: BEGIN;"#]]
+        .assert_eq(&told[..told.find("BEGIN;").unwrap() + 6]);
+
+        // Afterwards only the view is behind.
+        old = vec![column("size_double", "double precision"), column("name_bigint_2", "bigint")];
+        old.extend([column("name", "text"), column("size", "bigint")]);
+        let shown = texts(&["size_double", "name_bigint_2"]);
+        let existing = Existing { columns: Some(&old), shown: &shown, detailed: &detailed };
+        let [statement] = &reconcile(&wanted, existing).unwrap()[..] else { panic!("one view") };
+        let columns = r#""size_double", "name_bigint_2", "name", "size""#;
+        assert!(statement.contains(columns), "{statement}");
     }
 
     #[test]
     fn a_dropped_view_is_made_again() {
         let old = [("name".to_owned(), "text".to_owned())];
-        let statements = reconcile(&thing(NAME), Some(&old), false).unwrap();
+        let existing = Existing { columns: Some(&old), ..Existing::default() };
+        let statements = reconcile(&thing(NAME), existing).unwrap();
         assert!(statements[0].starts_with("CREATE OR REPLACE VIEW"), "{statements:?}");
     }
 
@@ -384,7 +478,7 @@ mod tests {
     fn what_the_schema_says_becomes_comments() {
         let documented =
             thing(r#",{"name":"name","type":["null","string"],"doc":"What it's called."}"#);
-        let statements = reconcile(&documented, None, false).unwrap();
+        let statements = reconcile(&documented, Existing::default()).unwrap();
         let comment = r#"COMMENT ON COLUMN inventory."thing"."name" IS 'What it''s called.'"#;
         assert_eq!(statements.last().unwrap(), comment);
     }
@@ -401,7 +495,9 @@ mod tests {
     fn a_detail_view_names_what_is_referenced() {
         let attributes = texts(&["host_ref", "parent_ref"]);
         let named = ["host", "folder", "datacenter"].map(|name| TypeName::new(name).unwrap());
-        let statement = detail(&thing(REFERENCES), &attributes, &named, &[]).unwrap();
+        let thing = thing(REFERENCES);
+        let references = (thing.attributes(), named.as_slice());
+        let statement = detail(thing.name(), &attributes, references, &[]).unwrap();
         expect![[r#"
             CREATE OR REPLACE VIEW inventory."thing_detail" AS
             SELECT v."source" AS "source", v."native_id" AS "native_id", v."version" AS "version", v."observed_at" AS "observed_at", v."first_seen_at" AS "first_seen_at", v."changed_at" AS "changed_at", v."host_ref" AS "host_ref", v."parent_ref" AS "parent_ref", r1_1."name"::text AS "host_name", coalesce(r2_1."name"::text, r2_2."name"::text) AS "parent_name", s.seen_at AS "source_seen_at"
@@ -445,11 +541,13 @@ mod tests {
         let old = texts(&VIEW_COLUMNS).into_iter().chain(texts(&["host_ref", "source_seen_at"]));
         let old: Vec<String> = old.collect();
         let named = [TypeName::new("host").unwrap()];
-        let statement = detail(&thing(REFERENCES), &attributes, &named, &old).unwrap();
+        let thing = thing(REFERENCES);
+        let references = (thing.attributes(), named.as_slice());
+        let statement = detail(thing.name(), &attributes, references, &old).unwrap();
         let place = |column: &str| statement.find(&format!("AS \"{column}\"")).unwrap();
         assert!(place("source_seen_at") < place("size"), "{statement}");
         assert!(place("size") < place("host_name"), "{statement}");
         let newer = [old, texts(&["owner_name"])].concat();
-        assert_eq!(detail(&thing(REFERENCES), &attributes, &named, &newer), None);
+        assert_eq!(detail(thing.name(), &attributes, references, &newer), None);
     }
 }

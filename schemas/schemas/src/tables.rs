@@ -1,7 +1,7 @@
 //! Makes and widens the tables and views of entity types.
 
-use records::table::{COLUMNS, OWN_COLUMNS, Refusal, dangling, detail, reconcile};
-use records::{EntityType, TypeName};
+use records::table::{COLUMNS, Existing, OWN_COLUMNS, Refusal, dangling, detail, reconcile};
+use records::{Attribute, EntityType, TypeName};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgTransaction};
 use std::collections::BTreeMap;
 
@@ -12,6 +12,9 @@ const LOCK: i64 = 0x7472_6962_7461_626c;
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// PostgreSQL's code for a lock that was not given in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// PostgreSQL's classes of codes for what can't be done to a table or a view as it is: what depends
+/// on it, how it was changed, its limits.
+const OBSTACLES: [&str; 4] = ["0A", "2B", "42", "54"];
 
 /// Why a table can't hold a type.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +28,14 @@ pub enum TableError {
              `schemas apply` as the owner"
     )]
     Denied(String),
+    /// Somebody holds the table.
+    #[error("table inventory_all.{0} can't be changed while a long query or transaction is on it")]
+    Held(String),
+    /// PostgreSQL can't make or change the table or a view as they are.
+    #[error("table inventory_all.{0} or its views can't be changed: {1}")]
+    Obstructed(String, sqlx::Error),
     /// PostgreSQL failed.
-    #[error(
-        "changing table inventory_all.{0}: {1}; if it is a lock timeout, end the long query \
-             on it and try again"
-    )]
+    #[error("changing table inventory_all.{0}: {1}; check that PostgreSQL is up")]
     Database(String, sqlx::Error),
 }
 
@@ -37,14 +43,13 @@ impl TableError {
     /// Whether only a person can mend it.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Denied(_))
+        matches!(self, Self::Refused(_) | Self::Denied(_) | Self::Obstructed(..))
     }
 
     /// Whether records of the type can only wait: for a person, or for who holds the table.
     #[must_use]
-    pub fn lets_wait(&self) -> bool {
-        let Self::Database(_, error) = self else { return self.is_final() };
-        has_code(error, LOCK_NOT_AVAILABLE)
+    pub const fn lets_wait(&self) -> bool {
+        self.is_final() || matches!(self, Self::Held(_))
     }
 
     /// What a person can do.
@@ -53,14 +58,26 @@ impl TableError {
         match self {
             Self::Refused(refusal) => refusal.statement().to_owned(),
             Self::Denied(_) => "run `schemas apply` as the owner".to_owned(),
-            Self::Database(..) => "end the long query on the table".to_owned(),
+            Self::Held(_) => "end the long query on the table".to_owned(),
+            Self::Obstructed(name, _) => format!(
+                "undo what was changed by hand in inventory_all.{name} or in its views of inventory"
+            ),
+            Self::Database(..) => "check that PostgreSQL is up".to_owned(),
         }
     }
 
     fn of(entity: &EntityType) -> impl Fn(sqlx::Error) -> Self + Copy {
         |error| {
             let name = entity.name().to_string();
-            if is_denied(&error) { Self::Denied(name) } else { Self::Database(name, error) }
+            let code = error.as_database_error().and_then(|error| error.code());
+            match code.as_deref() {
+                Some(INSUFFICIENT_PRIVILEGE) => Self::Denied(name),
+                Some(LOCK_NOT_AVAILABLE) => Self::Held(name),
+                Some(code) if OBSTACLES.iter().any(|class| code.starts_with(class)) => {
+                    Self::Obstructed(name, error)
+                }
+                _ => Self::Database(name, error),
+            }
         }
     }
 }
@@ -75,9 +92,18 @@ pub async fn ensure(
 ) -> Result<Vec<String>, TableError> {
     let failed = TableError::of(entity);
     let mut transaction = begin(connection).await.map_err(failed)?;
-    let existing = columns(&mut transaction, entity.name()).await.map_err(failed)?;
-    let shown = view_columns(&mut transaction, entity.name().as_str()).await.map_err(failed)?;
-    let statements = reconcile(entity, existing.as_deref(), !shown.is_empty())?;
+    let columns = columns(&mut transaction, entity.name()).await.map_err(failed)?;
+    let [shown, detailed] = views(entity.name());
+    let shown = view_columns(&mut transaction, &shown).await.map_err(failed)?;
+    let detailed = view_columns(&mut transaction, &detailed).await.map_err(failed)?;
+    let (columns, shown, detailed) = (columns.as_deref(), &shown[..], &detailed[..]);
+    let statements = match reconcile(entity, Existing { columns, shown, detailed }) {
+        Ok(statements) => statements,
+        Err(refusal) => {
+            let readers = readers(&mut transaction, entity.name(), refusal.columns()).await;
+            return Err(refusal.read_by(&readers.map_err(failed)?).into());
+        }
+    };
     for statement in &statements {
         execute(&mut transaction, statement).await.map_err(failed)?;
     }
@@ -95,15 +121,17 @@ pub async fn ensure_detail(
     entity: &EntityType,
 ) -> Result<bool, TableError> {
     let failed = TableError::of(entity);
-    let view = format!("{}_detail", entity.name());
+    let [_, view] = views(entity.name());
     let mut transaction = begin(connection).await.map_err(failed)?;
     let Some(attributes) = columns(&mut transaction, entity.name()).await.map_err(failed)? else {
         return Ok(false);
     };
     let attributes: Vec<String> = attributes.into_iter().map(|(name, _)| name).collect();
-    let named = named_types(&mut transaction, entity).await.map_err(failed)?;
+    let references = all_attributes(&mut transaction, entity, &attributes).await.map_err(failed)?;
+    let named = named_types(&mut transaction, &references).await.map_err(failed)?;
     let existing = view_columns(&mut transaction, &view).await.map_err(failed)?;
-    let Some(statement) = detail(entity, &attributes, &named, &existing) else {
+    let references = (references.as_slice(), named.as_slice());
+    let Some(statement) = detail(entity.name(), &attributes, references, &existing) else {
         return Ok(false);
     };
     let before = definition(&mut transaction, &view).await.map_err(failed)?;
@@ -200,24 +228,74 @@ pub(crate) async fn begin(connection: &mut PgConnection) -> Result<PgTransaction
 
 /// Whether the account lacks a right.
 pub(crate) fn is_denied(error: &sqlx::Error) -> bool {
-    has_code(error, INSUFFICIENT_PRIVILEGE)
-}
-
-fn has_code(error: &sqlx::Error, code: &str) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|found| found == code)
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.as_deref() == Some(INSUFFICIENT_PRIVILEGE)
 }
 
 async fn execute(connection: &mut PgConnection, statement: &str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(drop)
 }
 
+/// The attributes of this version of a type, and those that the table still has of older ones.
+async fn all_attributes(
+    connection: &mut PgConnection,
+    entity: &EntityType,
+    columns: &[String],
+) -> Result<Vec<Attribute>, sqlx::Error> {
+    let older: Vec<String> =
+        sqlx::query_scalar("SELECT json FROM tributary.schema WHERE subject = $1 ORDER BY id DESC")
+            .bind(entity.subject())
+            .fetch_all(connection)
+            .await?;
+    let older: Vec<EntityType> =
+        older.iter().filter_map(|json| EntityType::parse(json).ok()).collect();
+    let mut attributes: Vec<Attribute> = entity.attributes().to_vec();
+    for attribute in older.iter().flat_map(EntityType::attributes) {
+        if columns.iter().any(|column| column == attribute.name.as_str())
+            && attributes.iter().all(|known| known.name != attribute.name)
+        {
+            attributes.push(attribute.clone());
+        }
+    }
+    Ok(attributes)
+}
+
+/// The views of others that show one of these columns of a type's table or of our views.
+async fn readers(
+    connection: &mut PgConnection,
+    entity_type: &TypeName,
+    columns: &[String],
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT DISTINCT format('%I.%I', s.nspname, v.relname) \
+         FROM pg_catalog.pg_namespace AS o JOIN pg_catalog.pg_class AS c ON c.relnamespace = o.oid \
+         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid \
+         JOIN pg_catalog.pg_depend AS d ON d.refclassid = 'pg_class'::regclass \
+         AND d.refobjid = c.oid AND d.refobjsubid = a.attnum \
+         JOIN pg_catalog.pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid \
+         JOIN pg_catalog.pg_class AS v ON v.oid = r.ev_class \
+         JOIN pg_catalog.pg_namespace AS s ON s.oid = v.relnamespace \
+         WHERE o.nspname IN ('inventory', 'inventory_all') AND c.relname = ANY ($1) \
+         AND a.attname = ANY ($2) AND s.nspname <> 'inventory' ORDER BY 1",
+    )
+    .bind(views(entity_type).as_slice())
+    .bind(columns)
+    .fetch_all(connection)
+    .await
+}
+
+/// The names of a type's views; the first is also that of its table.
+fn views(entity_type: &TypeName) -> [String; 2] {
+    [entity_type.to_string(), format!("{entity_type}_detail")]
+}
+
 /// The referenced types whose views have a name.
 async fn named_types(
     connection: &mut PgConnection,
-    entity: &EntityType,
+    attributes: &[Attribute],
 ) -> Result<Vec<TypeName>, sqlx::Error> {
     let mut named = Vec::new();
-    for target in entity.attributes().iter().flat_map(|attribute| &attribute.references) {
+    for target in attributes.iter().flat_map(|attribute| &attribute.references) {
         if !named.contains(target)
             && view_columns(connection, target.as_str()).await?.iter().any(|name| name == "name")
         {
