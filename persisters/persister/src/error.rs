@@ -28,6 +28,12 @@ pub enum PersistError {
     /// A table can't be made ready.
     #[error(transparent)]
     Table(#[from] schemas::tables::TableError),
+    /// Somebody has changed a table by hand.
+    #[error(
+        "the columns of table inventory_all.{0} are others than before; reading them again and \
+             trying the batch again"
+    )]
+    TableChanged(String),
     /// A stored schema can't be read.
     #[error("schema {0} was read before and is no entity type any more: {1}")]
     Schema(i32, String),

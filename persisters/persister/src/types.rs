@@ -2,7 +2,7 @@
 
 use crate::decode::Work;
 use crate::error::PersistError;
-use crate::waiting::Waiting;
+use crate::waiting::{Readiness, Waiting};
 use apache_avro::Schema;
 use inventory::NewKeys;
 use inventory::Sets;
@@ -177,25 +177,27 @@ impl Types {
             Err(error) => return Ok(Meaning::Refused(Class::UnknownRecordType, error.to_string())),
         };
         remember(connection, id, &entity).await?;
-        match schemas::tables::ensure(connection, &entity).await {
-            Ok(changes) => {
+        match Readiness::reach(connection, id, &entity).await? {
+            Readiness::Ready(changes) => {
                 for change in changes {
                     tracing::info!(entity_type = %entity.name(), "table changed: {change}");
                 }
             }
-            Err(error) if error.lets_wait() => {
+            Readiness::Waits(error) => {
                 return Ok(Meaning::Waiting(Arc::new(Waiting::new(entity.name(), id, &error))));
             }
-            Err(error) => return Err(error.into()),
+            Readiness::LeftBehind(refusal) => {
+                return Ok(Meaning::Refused(Class::Table, refusal.to_string()));
+            }
         }
         let table = load(connection, &entity).await?;
-        let plan = match Plan::compile(id.0, &entity, &table.layout) {
-            Ok(plan) => plan,
-            Err(missing) => {
-                let reason = format!("table {} has no column {missing:?}", entity.name());
-                return Ok(Meaning::Refused(Class::Table, reason));
-            }
-        };
+        let changed = || PersistError::TableChanged(entity.name().to_string());
+        let plan = Plan::compile(id.0, &entity, &table.layout).map_err(|_| changed())?;
+        // Plans of other versions know their columns by number.
+        let known = self.known.table(entity.name()).map(|known| known.layout.attributes.as_slice());
+        if !table.layout.attributes.starts_with(known.unwrap_or_default()) {
+            return Err(changed());
+        }
         Arc::make_mut(&mut self.known).tables.insert(entity.name().clone(), table);
         Ok(Meaning::Entity(entity.name().clone(), Arc::new(plan)))
     }

@@ -6,12 +6,69 @@
 //! any moved position.
 
 use crate::error::PersistError;
+use records::table::{Existing, Refusal, reconcile};
 use records::{EntityType, TypeName};
-use schemas::tables::{TableError, ensure};
+use schemas::tables::{TableError, columns, ensure};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::SchemaId;
+
+/// What becomes of the records of one version of a type.
+#[derive(Debug)]
+pub enum Readiness {
+    /// Its table can hold them, after these changes.
+    Ready(Vec<String>),
+    /// They wait for its table.
+    Waits(TableError),
+    /// Its table has left them behind: it holds a newer version, to which its columns have the
+    /// right types.
+    LeftBehind(Refusal),
+}
+
+impl Readiness {
+    /// Makes the table of a version of a type ready.
+    ///
+    /// # Errors
+    /// What a later try may heal.
+    pub async fn reach(
+        connection: &mut PgConnection,
+        id: SchemaId,
+        entity: &EntityType,
+    ) -> Result<Self, PersistError> {
+        match ensure(connection, entity).await {
+            Ok(changes) => Ok(Self::Ready(changes)),
+            Err(TableError::Refused(refusal))
+                if holds_newer(connection, (id, entity), &refusal).await? =>
+            {
+                Ok(Self::LeftBehind(refusal))
+            }
+            Err(error) if error.lets_wait() => Ok(Self::Waits(error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether the columns are what a newer version of the type wants of them.
+async fn holds_newer(
+    connection: &mut PgConnection,
+    (id, entity): (SchemaId, &EntityType),
+    refusal: &Refusal,
+) -> Result<bool, PersistError> {
+    let columns = columns(connection, entity.name()).await?;
+    let existing = Existing { columns: columns.as_deref(), ..Existing::default() };
+    let newer: Vec<String> =
+        sqlx::query_scalar("SELECT json FROM tributary.schema WHERE subject = $1 AND id > $2")
+            .bind(entity.subject())
+            .bind(id.0)
+            .fetch_all(connection)
+            .await?;
+    let fits = |newer: &EntityType| {
+        let has = |name: &String| newer.attributes().iter().any(|a| a.name.as_str() == name);
+        refusal.columns().iter().all(has) && reconcile(newer, existing).is_ok()
+    };
+    Ok(newer.iter().filter_map(|json| EntityType::parse(json).ok()).any(|newer| fits(&newer)))
+}
 
 /// A type that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,37 +125,62 @@ pub async fn park(connection: &mut PgConnection, skipped: &Skipped) -> Result<()
     Ok(())
 }
 
-/// Takes types off the list whose tables are ready now, or can be made so; gives how many were
-/// taken off and how many wait on.
+/// Takes types off the list whose records need not wait any more; gives how many were taken off and
+/// how many wait on.
 ///
 /// # Errors
 /// [`PersistError`] that a later try may heal.
 pub async fn release(connection: &mut PgConnection) -> Result<(usize, usize), PersistError> {
-    let waiting: Vec<(String, Option<String>)> = sqlx::query_as(
-        "SELECT w.type, s.json FROM tributary.waiting AS w \
+    let waiting: Vec<(String, Option<i32>, Option<String>)> = sqlx::query_as(
+        "SELECT w.type, s.id, s.json FROM tributary.waiting AS w \
          LEFT JOIN tributary.schema AS s ON s.id = w.schema_id ORDER BY 1",
     )
     .fetch_all(&mut *connection)
     .await?;
     let mut ready = 0;
-    for (entity_type, json) in &waiting {
-        if is_ready(connection, json.as_deref()).await? {
+    for (entity_type, id, json) in &waiting {
+        if let Some(error) = waits_on(connection, *id, json.as_deref()).await? {
+            tell(connection, entity_type, &error).await?;
+        } else {
             read_again(connection, entity_type).await?;
-            tracing::info!(entity_type, "the table is ready; reading again what was skipped");
+            tracing::info!(entity_type, "nothing waits any more; reading again what was skipped");
             ready += 1;
         }
     }
     Ok((ready, waiting.len() - ready))
 }
 
-/// A type without a schema that can be read is ready to be looked at anew.
-async fn is_ready(connection: &mut PgConnection, json: Option<&str>) -> Result<bool, PersistError> {
-    let Some(entity) = json.and_then(|json| EntityType::parse(json).ok()) else { return Ok(true) };
-    match ensure(connection, &entity).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.lets_wait() => Ok(false),
-        Err(error) => Err(error.into()),
+/// What a version of a type still waits for. One without a schema that can be read is ready to be
+/// looked at anew.
+async fn waits_on(
+    connection: &mut PgConnection,
+    id: Option<i32>,
+    json: Option<&str>,
+) -> Result<Option<TableError>, PersistError> {
+    let entity = json.and_then(|json| EntityType::parse(json).ok());
+    let Some((id, entity)) = id.zip(entity) else { return Ok(None) };
+    match Readiness::reach(connection, SchemaId(id), &entity).await? {
+        Readiness::Waits(error) => Ok(Some(error)),
+        Readiness::Ready(_) | Readiness::LeftBehind(_) => Ok(None),
     }
+}
+
+/// It may wait for something else than before.
+async fn tell(
+    connection: &mut PgConnection,
+    entity_type: &str,
+    error: &TableError,
+) -> Result<(), PersistError> {
+    sqlx::query(
+        "UPDATE tributary.waiting SET reason = $2, hint = $3 \
+         WHERE type = $1 AND (reason, hint) <> ($2, $3)",
+    )
+    .bind(entity_type)
+    .bind(error.to_string())
+    .bind(error.hint())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// The type first: who skips records of it right now has locked it, and is waited for; after that

@@ -44,7 +44,7 @@ pub enum Class {
     WrongTopic,
     /// An event or a sample that is older than what is kept, or too far ahead.
     OutOfRange,
-    /// The table lacks a column of its type.
+    /// It is of an older version of its type, and the table has changed a column for a newer one.
     Table,
     /// A constraint, a trigger or a limit of PostgreSQL is against it.
     RefusedByDatabase,
@@ -93,7 +93,7 @@ impl Class {
             Self::UnknownSchema => {
                 "point producer and persister to one registry, then replay the record"
             }
-            Self::InvalidSchema => "correct the schema in the registry, then replay the record",
+            Self::InvalidSchema => "correct the producer: it must write Avro",
             Self::UnknownRecordType => {
                 "correct the record's schema: see what every entity record has"
             }
@@ -101,7 +101,7 @@ impl Class {
             Self::ImplausibleVersion => "correct the producer's clock or its unit of time",
             Self::WrongTopic => "correct the producer: each kind of record has its topic",
             Self::OutOfRange => "correct the clock or the unit of time, or keep more and replay it",
-            Self::Table => "run `schemas apply`, then replay the record",
+            Self::Table => "let the producer write the newer version of the type",
             Self::RefusedByDatabase => {
                 "correct the value, or what refuses it in PostgreSQL, then replay the record"
             }
