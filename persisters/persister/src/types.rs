@@ -149,7 +149,11 @@ impl Types {
             Err(error) => return Err(error.into()),
         };
         let meaning = match Schema::parse_str(&json) {
-            Err(error) => Meaning::Refused(Class::InvalidSchema, error.to_string()),
+            Err(error) => {
+                let reason =
+                    format!("what the registry has of id {} is no Avro schema: {error}", id.0);
+                Meaning::Refused(Class::InvalidSchema, reason)
+            }
             Ok(schema) => self.understand(connection, id, (schema, &json)).await?,
         };
         Arc::make_mut(&mut self.known).meanings.insert(id.0, meaning);

@@ -28,6 +28,12 @@ pub const RESERVED: [&str; 16] = [
     "exceptions",
 ];
 
+/// The view that is of no type.
+const OWN_VIEW: &str = "dangling_references";
+
+/// How the names of views and indexes end that are made beside a type's table and view.
+const OWN_ENDINGS: [&str; 3] = ["_detail", "_tombstones", "_pkey"];
+
 /// How a column holds an attribute. Integers and floats are always the wide ones, so that no
 /// column ever has to change its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -166,6 +172,17 @@ pub enum SchemaError {
         /// The rule.
         reason: InvalidName,
     },
+    /// A name that our own views and indexes have.
+    #[error(
+        "record {record}: {name:?} is the name of a view or an index of Tributary, or of one that \
+             another type would have; rename the record"
+    )]
+    Taken {
+        /// The record's full name.
+        record: String,
+        /// The type's name.
+        name: TypeName,
+    },
     /// A name that our own columns have.
     #[error(
         "record {record}: attribute {attribute:?} is the name of a column of Tributary; rename it"
@@ -218,6 +235,9 @@ impl EntityType {
         let subject = record.name.fullname(None);
         let invalid = |reason| SchemaError::Name { record: subject.clone(), reason };
         let name = type_name_of_record(&record.name.name).map_err(invalid)?;
+        if name.as_str() == OWN_VIEW || OWN_ENDINGS.iter().any(|end| name.as_str().ends_with(end)) {
+            return Err(SchemaError::Taken { record: subject, name });
+        }
         check_envelope(&subject, record)?;
         let attributes = record
             .fields
@@ -379,5 +399,14 @@ mod tests {
         assert!(union.to_string().contains("union"), "{union}");
         let envelope = EntityType::parse(r#"{"type":"record","name":"X","fields":[]}"#);
         assert!(matches!(envelope, Err(SchemaError::Envelope { field: "source", .. })));
+    }
+
+    #[test]
+    fn names_of_our_own_views_and_indexes_are_no_types() {
+        for record in ["DanglingReferences", "HostDetail", "host_tombstones", "HostPkey"] {
+            let record = format!(r#"{{"type":"record","name":"{record}","fields":[]}}"#);
+            let taken = EntityType::parse(&record).unwrap_err();
+            assert!(matches!(taken, SchemaError::Taken { .. }), "{taken}");
+        }
     }
 }
