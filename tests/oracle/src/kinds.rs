@@ -95,6 +95,19 @@ impl Kinds {
         Self { registry, forms, delete, extent }
     }
 
+    /// Types that no registry knows.
+    #[cfg(test)]
+    pub(crate) fn unregistered() -> Self {
+        let registry = Registry::new(&RegistrySettings::plain("http://127.0.0.1:1")).unwrap();
+        let form = |(width, id)| {
+            let entity = EntityType::parse(&avsc("Thing", width)).unwrap();
+            Form { id: SchemaId(id), encoder: Encoder::new(entity) }
+        };
+        let forms = vec![0, 10].into_iter().map(|first| WIDTHS.into_iter().zip(first..));
+        let forms = forms.map(|kind| kind.map(form).collect()).collect();
+        Self { registry, forms, delete: SchemaId(20), extent: SchemaId(21) }
+    }
+
     /// The name of a type.
     #[must_use]
     pub fn name(&self, kind: usize) -> &TypeName {

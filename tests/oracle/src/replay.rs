@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// What one transaction did.
 #[derive(Debug, Clone)]
 pub enum Done {
@@ -21,9 +24,29 @@ pub enum Done {
     Purged(Vec<Object>),
 }
 
+/// The rules that a test can leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Extents over a type cover its objects.
+    TypesCover,
+    /// So do those over all types of a source.
+    SourcesCover,
+    /// An upsert of an unknown object older than what covers it is dropped.
+    DropCoveredUnknown,
+    /// A row that is made under an extent has nothing from before.
+    Floor,
+    /// Where a newer extent is, an older one moves nothing.
+    OldExtentsMoveNothing,
+    /// An extent is about its range only.
+    Ranges,
+    /// The delete of an object of an unknown type is remembered.
+    RememberNothing,
+}
+
 /// Rows as the model has them.
 #[derive(Debug)]
 pub struct Replay<'a> {
+    left_out: Option<Rule>,
     kinds: &'a Kinds,
     rows: BTreeMap<Object, Row<u32>>,
     of_types: BTreeMap<Place, Extents>,
@@ -36,8 +59,16 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// A tombstone that should not have been purged.
     pub fn of(kinds: &'a Kinds, log: &[Done]) -> Result<Self, String> {
+        Self::without(None, kinds, log)
+    }
+
+    pub(crate) fn without(
+        left_out: Option<Rule>,
+        kinds: &'a Kinds,
+        log: &[Done],
+    ) -> Result<Self, String> {
         let (rows, of_types, of_sources) = Default::default();
-        let mut replay = Self { kinds, rows, of_types, of_sources };
+        let mut replay = Self { left_out, kinds, rows, of_types, of_sources };
         for done in log {
             match done {
                 Done::Records(records) => records.iter().for_each(|r| replay.apply(r)),
@@ -48,10 +79,16 @@ impl<'a> Replay<'a> {
         Ok(replay)
     }
 
+    fn keeps(&self, rule: Rule) -> bool {
+        self.left_out != Some(rule)
+    }
+
     fn cover(&self, object: &Object) -> Version {
-        let of_type = self.of_types.get(&object.place).map(|e| e.cover(object.key));
-        let of_source = self.of_sources.get(&object.place.source).map(|e| e.cover(object.key));
-        of_type.max(of_source).unwrap_or_default()
+        let of_type = self.of_types.get(&object.place).filter(|_| self.keeps(Rule::TypesCover));
+        let of_source = self.of_sources.get(&object.place.source);
+        let of_source = of_source.filter(|_| self.keeps(Rule::SourcesCover));
+        let covers = of_type.into_iter().chain(of_source).map(|extents| extents.cover(object.key));
+        covers.max().unwrap_or_default()
     }
 
     fn apply(&mut self, record: &Record) {
@@ -70,31 +107,42 @@ impl<'a> Replay<'a> {
             }
             Record::Extent { target, range, version, keys } => {
                 let version = at(*version);
-                self.extent(version, keys, |o| target.has(o.place) && range.contains(o.key));
+                let everywhere = !self.keeps(Rule::Ranges);
+                let is_inside = |key: &str| everywhere || range.contains(key);
+                self.extent(version, keys, |o| target.has(o.place) && is_inside(o.key));
                 self.keep(target, range, version);
             }
         }
     }
 
     fn change(&mut self, object: Object, version: Version, change: &Change<'_, u32>) {
-        let cover = self.cover(&object);
+        let mut cover = self.cover(&object);
         if version < cover && !self.rows.contains_key(&object) {
-            return;
+            if self.keeps(Rule::DropCoveredUnknown) {
+                return;
+            }
+            cover = Version::NEVER;
         }
-        let row = self.rows.entry(object).or_insert_with(|| Row::new(NAMES.len(), cover));
+        let floor = if self.keeps(Rule::Floor) { cover } else { Version::NEVER };
+        let row = self.rows.entry(object).or_insert_with(|| Row::new(NAMES.len(), floor));
         row.apply(version, change, cover);
     }
 
     fn nothing(&mut self, object: Object, version: Version) {
         self.extent(version, &[], |other| *other == object);
+        if !self.keeps(Rule::RememberNothing) {
+            return;
+        }
         let end = format!("{}\u{1}", object.key);
         let ranges = self.of_types.entry(object.place).or_default();
         ranges.insert(object.key, Some(&end), version);
     }
 
     fn extent(&mut self, version: Version, keys: &[&str], has: impl Fn(&Object) -> bool) {
+        let is_newest =
+            |o: &Object| self.cover(o) <= version || !self.keeps(Rule::OldExtentsMoveNothing);
         let newest: Vec<Object> =
-            self.rows.keys().filter(|o| has(o) && self.cover(o) <= version).copied().collect();
+            self.rows.keys().filter(|o| has(o) && is_newest(o)).copied().collect();
         for object in newest {
             let row = self.rows.get_mut(&object).unwrap();
             row.extent(version, keys.contains(&object.key));
