@@ -344,7 +344,7 @@ fn refuse(entity: &EntityType, existing: Existing<'_>) -> Result<(), Refusal> {
             continue;
         };
         reasons.push(format!("column {column} is {found}, the schema wants {wanted}"));
-        let aside = aside(column, found, existing);
+        let aside = aside(entity, (column, found), existing);
         let rename = format!("RENAME COLUMN \"{column}\" TO \"{aside}\"");
         statements.push(format!("ALTER TABLE inventory_all.\"{name}\" {rename}"));
         statements.push(add_column(entity, attribute));
@@ -363,15 +363,18 @@ fn refuse(entity: &EntityType, existing: Existing<'_>) -> Result<(), Refusal> {
 }
 
 /// A free name that tells what the column was: `size_bigint`.
-fn aside(attribute: &str, found: &str, existing: Existing<'_>) -> String {
+fn aside(entity: &EntityType, (column, found): (&str, &str), existing: Existing<'_>) -> String {
     let kind = found.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
     let numbered = |number: usize| match number {
-        1 => format!("{attribute}_{kind}"),
-        _ => format!("{attribute}_{kind}_{number}"),
+        1 => format!("{column}_{kind}"),
+        _ => format!("{column}_{kind}_{number}"),
     };
     let is_free = |name: &String| {
         let mut shown = existing.shown.iter().chain(existing.detailed);
-        existing.found(name).is_none() && shown.all(|column| column != name)
+        let mut attributes = entity.attributes().iter();
+        existing.found(name).is_none()
+            && shown.all(|column| column != name)
+            && attributes.all(|attribute| attribute.name.as_str() != name)
     };
     (1..).map(numbered).find(is_free).expect("there are more numbers than columns")
 }
@@ -441,7 +444,10 @@ mod tests {
 
     #[test]
     fn other_types_are_refused_with_a_statement_that_drops_nothing() {
-        let wanted = thing(&format!(r#"{NAME},{{"name":"size","type":["null","int"]}}"#));
+        let wanted = thing(&format!(
+            r#"{NAME},{{"name":"size","type":["null","int"]}},
+            {{"name":"name_bigint_2","type":["null","string"]}}"#
+        ));
         let column = |name: &str, sql: &str| (name.to_owned(), sql.to_owned());
         let mut old = vec![column("size", "double precision"), column("name", "bigint")];
         let (shown, detailed) = (texts(&["size", "name", "name_bigint"]), texts(&["name"]));
@@ -449,7 +455,7 @@ mod tests {
         let refusal = reconcile(&wanted, of(&old)).unwrap_err();
         assert_eq!(refusal.columns(), ["name", "size"]);
         expect![[r#"
-            BEGIN; ALTER TABLE inventory_all."thing" RENAME COLUMN "name" TO "name_bigint_2"; ALTER TABLE inventory_all."thing" ADD COLUMN "name" text; ALTER VIEW inventory."thing" RENAME COLUMN "name" TO "name_bigint_2"; ALTER VIEW inventory."thing_detail" RENAME COLUMN "name" TO "name_bigint_2"; ALTER TABLE inventory_all."thing" RENAME COLUMN "size" TO "size_double"; ALTER TABLE inventory_all."thing" ADD COLUMN "size" bigint; ALTER VIEW inventory."thing" RENAME COLUMN "size" TO "size_double"; COMMIT"#]]
+            BEGIN; ALTER TABLE inventory_all."thing" RENAME COLUMN "name" TO "name_bigint_3"; ALTER TABLE inventory_all."thing" ADD COLUMN "name" text; ALTER VIEW inventory."thing" RENAME COLUMN "name" TO "name_bigint_3"; ALTER VIEW inventory."thing_detail" RENAME COLUMN "name" TO "name_bigint_3"; ALTER TABLE inventory_all."thing" RENAME COLUMN "size" TO "size_double"; ALTER TABLE inventory_all."thing" ADD COLUMN "size" bigint; ALTER VIEW inventory."thing" RENAME COLUMN "size" TO "size_double"; COMMIT"#]]
         .assert_eq(refusal.statement());
         let told = refusal.read_by(&texts(&["public.mine"])).to_string();
         expect![[r#"
@@ -457,12 +463,13 @@ mod tests {
         .assert_eq(&told[..told.find("BEGIN;").unwrap() + 6]);
 
         // Afterwards only the view is behind.
-        old = vec![column("size_double", "double precision"), column("name_bigint_2", "bigint")];
+        old = vec![column("size_double", "double precision"), column("name_bigint_3", "bigint")];
         old.extend([column("name", "text"), column("size", "bigint")]);
-        let shown = texts(&["size_double", "name_bigint_2"]);
+        old.push(column("name_bigint_2", "text"));
+        let shown = texts(&["size_double", "name_bigint_3"]);
         let existing = Existing { columns: Some(&old), shown: &shown, detailed: &detailed };
         let [statement] = &reconcile(&wanted, existing).unwrap()[..] else { panic!("one view") };
-        let columns = r#""size_double", "name_bigint_2", "name", "size""#;
+        let columns = r#""size_double", "name_bigint_3", "name", "size", "name_bigint_2""#;
         assert!(statement.contains(columns), "{statement}");
     }
 
