@@ -39,7 +39,7 @@ psql: ## Open psql on the stack's database
 test: setup ## Check format and lints, then run all tests on the real parts
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo build --workspace --bins
+	cargo build --workspace --all-targets
 	cargo test --workspace --all-targets
 
 bench: setup ## Measure against plain SQL and Debezium, write tests/bench/REPORT.md: QUICK=1, PEERS=

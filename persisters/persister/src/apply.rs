@@ -40,7 +40,7 @@ impl Running<'_> {
     /// elsewhere.
     pub(crate) async fn persist(
         &mut self,
-        Batch { records: fetched, mut decoded }: Batch,
+        Batch { records: mut fetched, mut decoded }: Batch,
         inbox: &mut Inbox,
     ) -> Result<(), PersistError> {
         let started = Instant::now();
@@ -58,6 +58,8 @@ impl Running<'_> {
                     if self.read_again(partitions(&fetched)).await {
                         return Ok(());
                     }
+                    // Some steps may have been committed.
+                    fetched.retain(|record| self.is_next(record));
                 }
             }
         }

@@ -148,7 +148,7 @@ impl Running<'_> {
         let mut fetched = Vec::new();
         if let Some(mut batch) = inbox.decoded().await? {
             let known = batch.records.len();
-            batch.records.retain(|record| self.is_ours(record.partition));
+            batch.records.retain(|record| self.is_ours(record));
             if batch.records.len() < known {
                 batch.decoded = None;
             }
@@ -158,9 +158,13 @@ impl Running<'_> {
         }
         while let Some(event) = inbox.next() {
             match event {
-                Event::Record(record) if self.is_ours(record.partition) => fetched.push(record),
+                Event::Record(record) if self.is_ours(&record) => fetched.push(record),
                 Event::Record(_) => {}
-                Event::Assigned { partition, start } => self.assigned(partition, start).await,
+                Event::Assigned { partition, start } => {
+                    self.assigned(partition, start).await;
+                    // The reader begins anew: they come again if they are still to be applied.
+                    fetched.retain(|record: &Incoming| record.partition != partition);
+                }
                 Event::Revoked { partition } => {
                     self.released(partition);
                     fetched.retain(|record: &Incoming| record.partition != partition);
@@ -179,7 +183,12 @@ impl Running<'_> {
         Ok(Batch { records: fetched, decoded: None })
     }
 
-    fn is_ours(&self, partition: Partition) -> bool {
-        self.expected.contains_key(&partition) && !self.stale.contains(&partition)
+    /// Whether a record is not applied yet, as far as this member knows.
+    pub(crate) fn is_next(&self, record: &Incoming) -> bool {
+        self.expected.get(&record.partition).is_some_and(|next| record.offset >= *next)
+    }
+
+    fn is_ours(&self, record: &Incoming) -> bool {
+        self.is_next(record) && !self.stale.contains(&record.partition)
     }
 }

@@ -170,7 +170,11 @@ impl<'a> Writes<'a> {
     /// The digest of a row that is as its base says; `None` of any other.
     pub(crate) fn digest(&self, row: &Row<Cell>) -> Option<i64> {
         row.base.as_ref()?;
-        self.batch.digest(row.values.iter().copied().enumerate())
+        self.batch.digest(row.values.iter().enumerate().map(|(index, cell)| match cell {
+            // No writer has ever given it: the table was widened for others.
+            Some(Cell::Stored) if row.version_of(index) == Version::NEVER => (index, None),
+            cell => (index, *cell),
+        }))
     }
 
     pub(crate) fn exceptions(&self, row: &Row<Cell>) -> Option<String> {

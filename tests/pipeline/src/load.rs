@@ -146,15 +146,7 @@ impl Load {
         self.publisher.acknowledged().await?;
         let ends = self.ends().await?;
         let mut connection = PgConnection::connect(&self.database_url).await?;
-        wait_until("all records applied", LONG, async || {
-            let applied = positions(&mut connection).await.map_err(|e| e.to_string())?;
-            let is_short = |(place, end): &(&Place, &Offset)| applied.get(place) < Some(*end);
-            match ends.iter().find(is_short) {
-                None => Ok(()),
-                Some((place, end)) => Err(format!("{place:?}: {:?} of {end}", applied.get(place))),
-            }
-        })
-        .await?;
+        all_applied(&mut connection, &ends).await?;
         let log = self.log(&ends).await?;
         if log.len() != self.sent.len() {
             return Err(format!("{} of {} are on Kafka", log.len(), self.sent.len()).into());
@@ -231,6 +223,21 @@ fn done(transaction: &Transaction, log: &HashMap<(Place, i64), Record>) -> Outco
         }
         _ => Done::Records(records),
     })
+}
+
+/// Waits until positions have reached these ends. However long it takes, it goes on as long as they
+/// move: a busy machine is no failure.
+async fn all_applied(connection: &mut PgConnection, ends: &BTreeMap<Place, Offset>) -> Outcome<()> {
+    let mut applied = BTreeMap::new();
+    while let Some((place, end)) = ends.iter().find(|(at, end)| applied.get(*at) < Some(*end)) {
+        let what = format!("more than {:?} of {end} of {place:?}", applied.get(place));
+        applied = wait_until(&what, LONG, async || {
+            let found = positions(connection).await.map_err(|error| error.to_string())?;
+            if found == applied { Err("nothing moves") } else { Ok(found) }
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn positions(connection: &mut PgConnection) -> Result<BTreeMap<Place, Offset>, sqlx::Error> {

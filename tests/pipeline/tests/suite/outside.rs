@@ -24,7 +24,7 @@ async fn a_new_type_from_another_language_becomes_a_table_with_rows() -> Outcome
         world.program("persister", |command| command.args(["run", "--group", &group]))?;
     let schema = world.folder().join("rack.avsc");
     std::fs::write(&schema, RACK)?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/outside.py");
     let outside = world.python(&script, |command| command.arg(&schema))?;
     let status = outside.wait(LONG).await?;
     assert!(status.success(), "{}", outside.output()?);

@@ -81,7 +81,7 @@ async fn a_topic_made_anew_under_a_running_persister_is_read_from_its_beginning(
     let mut bench = idle("anew").await?;
     let (since, first) = (Version::now(), bench.persister.id());
     let topic = format!("{}inventory.live", bench.world.topic_prefix());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/anew.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/anew.py");
     let anew = bench.world.python(&script, |command| command.args([&topic, "4"]))?;
     assert!(anew.wait(LONG).await?.success(), "{}", anew.output()?);
     bench.sql("DELETE FROM inventory_all.widget").await?;

@@ -5,7 +5,7 @@ use records::{Topic, Value, Version};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
-const GADGET: &str = r#"{"type":"record","name":"Gadget","namespace":"test","fields":[
+const GAUGE: &str = r#"{"type":"record","name":"Gauge","namespace":"test","fields":[
     {"name":"source","type":"string"},{"name":"native_id","type":"string"},
     {"name":"version","type":"long"},
     {"name":"update_mask","type":["null",{"type":"array","items":"string"}],"default":null},
@@ -44,7 +44,7 @@ fn full() -> Vec<(&'static str, Value)> {
 }
 
 async fn verify(bench: &Bench, code: i32) -> Outcome<String> {
-    let (found, text) = bench.command(&["verify", "--source", "test", "--type", "gadget"]).await?;
+    let (found, text) = bench.command(&["verify", "--source", "test", "--type", "gauge"]).await?;
     assert_eq!(found, Some(code), "{text}");
     Ok(text)
 }
@@ -52,19 +52,19 @@ async fn verify(bench: &Bench, code: i32) -> Outcome<String> {
 #[tokio::test]
 async fn drift_is_found_and_what_is_newer_is_not_drift() -> Outcome<()> {
     let mut bench = Bench::start("verify").await?;
-    let gadgets = Source::start(&bench.world, GADGET).await?;
+    let gauges = Source::start(&bench.world, GAUGE).await?;
     assert!(verify(&bench, 1).await?.contains("no complete listing"));
     let listing = Version::now();
     let snapshot = Topic::InventorySnapshot;
     for id in ["a", "b", "c", "d", "e"] {
-        gadgets.whole(snapshot, (id, listing), &full()).await?;
+        gauges.whole(snapshot, (id, listing), &full()).await?;
     }
-    gadgets.whole(snapshot, ("empty", listing), &[]).await?;
-    gadgets.extent(&["a", "b", "c", "d", "e", "empty"], listing).await?;
+    gauges.whole(snapshot, ("empty", listing), &[]).await?;
+    gauges.extent(&["a", "b", "c", "d", "e", "empty"], listing).await?;
     // A type without objects need not have a table.
     bench.source.extent(&[], listing).await?;
     bench.answers("SELECT count(*) FROM tributary.extent", Some(2)).await?;
-    bench.answers("SELECT count(*) FROM inventory.gadget", Some(6)).await?;
+    bench.answers("SELECT count(*) FROM inventory.gauge", Some(6)).await?;
     let text = verify(&bench, 0).await?;
     assert!(text.contains("6 objects, 6 compared\n0 rows differ"), "{text}");
     let (code, text) = bench.command(&["verify", "--source", "test"]).await?;
@@ -73,20 +73,20 @@ async fn drift_is_found_and_what_is_newer_is_not_drift() -> Outcome<()> {
 
     // What happens after the listing is no drift.
     let later = Version::now();
-    gadgets.update(("d", later), &[("size", 8_i64.into())]).await?;
-    gadgets.delete("e", later).await?;
-    gadgets.whole(Topic::InventoryLive, ("new", later), &full()).await?;
-    bench.answers("SELECT sum(size)::bigint FROM inventory.gadget", Some(8 - 7 * 4)).await?;
-    bench.answers("SELECT count(*) FROM inventory_all.gadget WHERE NOT alive", Some(1)).await?;
+    gauges.update(("d", later), &[("size", 8_i64.into())]).await?;
+    gauges.delete("e", later).await?;
+    gauges.whole(Topic::InventoryLive, ("new", later), &full()).await?;
+    bench.answers("SELECT sum(size)::bigint FROM inventory.gauge", Some(8 - 7 * 4)).await?;
+    bench.answers("SELECT count(*) FROM inventory_all.gauge WHERE NOT alive", Some(1)).await?;
     assert!(verify(&bench, 0).await?.contains("0 rows differ"));
 
     bench
         .sql(
-            "UPDATE inventory_all.gadget SET size = 9, at = at + interval '1 microsecond',
+            "UPDATE inventory_all.gauge SET size = 9, at = at + interval '1 microsecond',
                 labels = labels || '{\"x\": \"y\"}' WHERE native_id IN ('a', 'd');
-            DELETE FROM inventory_all.gadget WHERE native_id = 'b';
-            UPDATE inventory_all.gadget SET native_id = 'stray' WHERE native_id = 'c';
-            UPDATE inventory_all.gadget SET existence_version = existence_version - 1
+            DELETE FROM inventory_all.gauge WHERE native_id = 'b';
+            UPDATE inventory_all.gauge SET native_id = 'stray' WHERE native_id = 'c';
+            UPDATE inventory_all.gauge SET existence_version = existence_version - 1
                 WHERE native_id = 'stray'",
         )
         .await?;

@@ -1,6 +1,5 @@
 //! More records than a persister can take at once: others wait for a bounded time, and memory is
 //! bounded, too.
-#![expect(clippy::print_stdout, reason = "the figures are for whoever reads the run")]
 
 use harness::wait_until;
 use pipeline::{Bench, LONG, Outcome, persister};

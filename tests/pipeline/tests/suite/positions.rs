@@ -93,7 +93,7 @@ async fn what_is_no_place_is_refused_and_what_is_skipped_is_a_gap() -> Outcome<(
 
     bench.persister.terminate();
     bench.persister.wait(LONG).await?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commit.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/commit.py");
     let group = bench.world.topic_prefix();
     let topic = format!("{group}inventory.live");
     let commit = bench.world.python(&script, |command| command.args([&topic, &group, "77"]))?;

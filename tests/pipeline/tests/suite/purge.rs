@@ -1,30 +1,20 @@
 //! Rows of what is gone do not stay for ever.
 
 use harness::{World, wait_until};
-use pipeline::{MIGRATED, Outcome, Source};
+use pipeline::{LONG, MIGRATED, Outcome, Source, WIDGET};
 use records::{Topic, Version};
 use sqlx::{Connection, PgConnection};
-use std::time::Duration;
-
-const LONG: Duration = Duration::from_secs(30);
-
-const GADGET: &str = r#"{"type":"record","name":"Gadget","namespace":"test","fields":[
-    {"name":"source","type":"string"},
-    {"name":"native_id","type":"string"},
-    {"name":"version","type":"long"},
-    {"name":"update_mask","type":["null",{"type":"array","items":"string"}],"default":null},
-    {"name":"name","type":["null","string"],"default":null}]}"#;
 
 /// The ids in the table, and whether they live.
 async fn rows(database: &mut PgConnection) -> Result<Vec<(String, Option<bool>)>, sqlx::Error> {
-    let statement = "SELECT native_id, alive FROM inventory_all.gadget ORDER BY native_id";
+    let statement = "SELECT native_id, alive FROM inventory_all.widget ORDER BY native_id";
     sqlx::query_as(statement).fetch_all(database).await
 }
 
 #[tokio::test]
 async fn a_tombstone_goes_once_a_newer_listing_makes_it_needless() -> Outcome<()> {
     let world = World::start("purge", &MIGRATED).await?;
-    let source = Source::start(&world, GADGET).await?;
+    let source = Source::start(&world, WIDGET).await?;
     let group = world.topic_prefix();
     let _persister = world.program("persister", |command| {
         command.args(["run", "--group", &group]).env("TRIBUTARY_PERSISTER__PURGE_EVERY", "100ms")

@@ -1,0 +1,7 @@
+//! Whatever happens to persisters or servers under load, each record counts once and rows equal the
+//! model.
+
+mod crashes;
+mod outages;
+mod rebalances;
+mod zombies;
