@@ -233,7 +233,7 @@ async fn all_applied(connection: &mut PgConnection, ends: &BTreeMap<Place, Offse
         let what = format!("more than {:?} of {end} of {place:?}", applied.get(place));
         applied = wait_until(&what, LONG, async || {
             let found = positions(connection).await.map_err(|error| error.to_string())?;
-            if found == applied { Err("nothing moves") } else { Ok(found) }
+            if found == applied { Err("nothing moves".to_owned()) } else { Ok(found) }
         })
         .await?;
     }

@@ -1,6 +1,5 @@
 //! Under the licence a listing writes only what has changed, and leaves no row to what the live
 //! stream has still to tell.
-#![expect(clippy::print_stdout, reason = "the counts are for whoever reads the run")]
 
 use harness::Program;
 use oracle::random::Random;
@@ -223,7 +222,8 @@ async fn a_listing_that_mostly_repeats_writes_little_and_trusts_no_row_too_early
         unwritten[number % 2] += round(&mut bench, &mut provider, &mut others, is_held).await?;
     }
     println!("{ROUNDS} listings of {OBJECTS}: {unwritten:?} objects were not written");
-    assert!(unwritten[0] > i64::try_from(OBJECTS * ROUNDS / 4)?, "{unwritten:?}");
+    // What a partial update has touched is written once more.
+    assert!(unwritten[0] > i64::try_from(OBJECTS * ROUNDS / 5)?, "{unwritten:?}");
     assert_eq!(unwritten[1], 0, "while the live lane was held");
     assert_eq!(bench.source.count(Topic::DeadLetters).await?, 0);
     Ok(())

@@ -5,7 +5,9 @@
 
 mod dead_letters;
 mod events;
+mod evolution;
 mod faults;
+mod licence;
 mod logs;
 mod metrics;
 mod operator;
@@ -13,6 +15,7 @@ mod orchestrator;
 mod outside;
 mod persister;
 mod poison;
+mod poison_schemas;
 mod positions;
 mod pressure;
 mod purge;
