@@ -69,6 +69,9 @@ pub async fn ours(rig: &Rig, loaded: &Closed, flooded: bool) -> Result<Freshness
     rig.checkpoint().await?;
     let persister = ours::start(rig, &prefix, &rows.url)?;
     ours::owned(&mut rows, &live, &persister).await?;
+    // From here on it reads.
+    producer.send(Item { object: 0, changes: 1, version: Version::now() }, false).await?;
+    ours::applied(&mut rows, &live, 1, &persister).await?;
     let over = AtomicBool::new(false);
     let (sent, ended) = tokio::join!(send(rig, &producer, &over), async {
         let ended = if flooded {
@@ -81,7 +84,7 @@ pub async fn ours(rig: &Rig, loaded: &Closed, flooded: bool) -> Result<Freshness
         ended
     });
     let sent = ended.and(sent)?;
-    ours::applied(&mut rows, &live, sent.count, &persister).await?;
+    ours::applied(&mut rows, &live, sent.count + 1, &persister).await?;
     ours::stop(&persister).await?;
     // A short flood would be over before a warm-up is.
     let first = if flooded { sent.begin } else { sent.begin.plus(WARM_UP) };

@@ -1,6 +1,7 @@
 //! `bench`: ours against plain SQL and against others, on the same content and the same servers.
 
 mod copy;
+mod decode;
 mod error;
 mod floor;
 mod freshness;
@@ -18,6 +19,7 @@ mod workload;
 use clap::{Parser, ValueEnum};
 use error::Error;
 use peers::Peer;
+use report::Report;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +45,9 @@ struct Arguments {
     /// Leave out the peers
     #[arg(long, conflicts_with = "peers")]
     no_peers: bool,
+    /// Only let our decoder and apache-avro read the same records; needs no server
+    #[arg(long, conflicts_with = "report")]
+    only_decoding: bool,
     /// Records of each workload
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
@@ -85,7 +90,8 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
     let all = || Workload::value_variants().to_vec();
-    let peers = if arguments.no_peers { Vec::new() } else { arguments.peers };
+    let no_peers = arguments.no_peers || arguments.only_decoding;
+    let peers = if no_peers { Vec::new() } else { arguments.peers };
     let suite = Suite {
         workloads: if arguments.workloads.is_empty() { all() } else { arguments.workloads },
         freshness: !arguments.no_freshness,
@@ -93,7 +99,11 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         records: if arguments.quick { QUICK } else { arguments.records },
         rounds: arguments.rounds,
     };
-    let report = suite.run(say).await?;
+    let report = if arguments.only_decoding {
+        Report::new((0, 0), decode::measure(), Vec::new(), Vec::new())
+    } else {
+        suite.run(say).await?
+    };
     let printed = match arguments.output {
         Output::Text => report.text(),
         Output::Json => report.json(),

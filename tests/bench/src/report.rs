@@ -1,5 +1,6 @@
 //! The figures for people, programs and the repository.
 
+use crate::decode::{Decoder, Decoding};
 use crate::freshness::Freshness;
 use crate::trial::{Contender, Trial};
 use crate::workload::Workload;
@@ -20,6 +21,9 @@ const THROUGHPUT: [&str; 9] = [
     "WAL B per record",
 ];
 
+const DECODING: [&str; 6] =
+    ["record", "who", "records/s", "median turn", "Tributary is", "by the medians"];
+
 const DELAYS: [&str; 5] = ["who", "while", "sent per s", "p50 ms", "p99 ms"];
 
 /// Everything that was measured.
@@ -27,6 +31,7 @@ const DELAYS: [&str; 5] = ["who", "while", "sent per s", "p50 ms", "p99 ms"];
 pub struct Report {
     records: u64,
     rounds: u32,
+    decoding: Vec<Decoding>,
     trials: Vec<Trial>,
     freshness: Vec<Freshness>,
 }
@@ -49,19 +54,23 @@ impl Report {
     #[must_use]
     pub const fn new(
         (records, rounds): (u64, u32),
+        decoding: Vec<Decoding>,
         trials: Vec<Trial>,
         freshness: Vec<Freshness>,
     ) -> Self {
-        Self { records, rounds, trials, freshness }
+        Self { records, rounds, decoding, trials, freshness }
     }
 
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
         let tables = [
-            padded(&THROUGHPUT.map(str::to_owned), &self.throughput()),
-            padded(&DELAYS.map(str::to_owned), &self.delays()),
+            (THROUGHPUT.map(str::to_owned).to_vec(), self.throughput()),
+            (DELAYS.map(str::to_owned).to_vec(), self.delays()),
+            (DECODING.map(str::to_owned).to_vec(), self.decoding()),
         ];
+        let tables = tables.iter().filter(|(_, rows)| !rows.is_empty());
+        let tables: Vec<String> = tables.map(|(head, rows)| padded(head, rows)).collect();
         format!("{}\n\n{}", tables.join("\n\n"), "* all runs were disturbed by other processes")
     }
 
@@ -79,6 +88,7 @@ impl Report {
             .replace("{rounds}", &self.rounds.to_string())
             .replace("{throughput}", &piped(&THROUGHPUT, &self.throughput()))
             .replace("{freshness}", &piped(&DELAYS, &self.delays()))
+            .replace("{decoding}", &piped(&DECODING, &self.decoding()))
     }
 
     fn throughput(&self) -> Vec<Vec<String>> {
@@ -107,6 +117,26 @@ impl Report {
             ]
         };
         summaries.iter().map(row).collect()
+    }
+
+    fn decoding(&self) -> Vec<Vec<String>> {
+        let row = |found: &Decoding| {
+            let is_ours = |d: &&Decoding| d.decoder == Decoder::Ours && d.partial == found.partial;
+            let ours = self.decoding.iter().find(is_ours);
+            let ours = ours.filter(|_| found.decoder != Decoder::Ours);
+            let ratio = |ns: fn(&Decoding) -> f64| {
+                ours.map(|ours| format!("{:.1} x", ns(found) / ns(ours))).unwrap_or_default()
+            };
+            vec![
+                if found.partial { "2 of 20 attributes" } else { "20 attributes" }.to_owned(),
+                found.decoder.title().to_owned(),
+                thousands(1e9 / found.fastest_ns),
+                thousands(1e9 / found.median_ns),
+                ratio(|decoding| decoding.fastest_ns),
+                ratio(|decoding| decoding.median_ns),
+            ]
+        };
+        self.decoding.iter().map(row).collect()
     }
 
     fn delays(&self) -> Vec<Vec<String>> {

@@ -8,7 +8,7 @@ use crate::report::Report;
 use crate::rig::{Closed, Rig};
 use crate::trial::Trial;
 use crate::workload::Workload;
-use crate::{floor, ours};
+use crate::{decode, floor, ours};
 
 /// What is to be measured.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ impl Suite {
     /// # Errors
     /// The first failure, also when somebody's rows are wrong.
     pub async fn run(&self, say: fn(&str)) -> Result<Report, Error> {
+        say("decoding, in turns with apache-avro");
+        let decoding = decode::measure();
         say("starting Kafka, registry and PostgreSQL");
         let rig = Rig::start(self.records).await?;
         say(&format!("logs are in {}", rig.world.folder().display()));
@@ -57,7 +59,7 @@ impl Suite {
             compare(&trials, *workload)?;
         }
         let delays = if self.freshness { self.delays(&rig, &loaded, say).await? } else { vec![] };
-        Ok(Report::new((self.records, self.rounds), trials, delays))
+        Ok(Report::new((self.records, self.rounds), decoding, trials, delays))
     }
 
     async fn delays(

@@ -1,5 +1,5 @@
-//! The oracle can be trusted: in any order it has what the naive model has, and no rule of it can be
-//! left out unnoticed.
+//! The oracle can be trusted: in any order it has what the naive model has, and none of its rules
+//! can be left out unnoticed.
 
 use super::{Done, Replay, Rule};
 use crate::history::{Record, make};
