@@ -230,7 +230,7 @@ impl Form {
             Self::Long => out.extend(reader.long()?.to_be_bytes()),
             Self::Float => out.extend(f64::from(reader.float()?).to_be_bytes()),
             Self::Double => out.extend(reader.double()?.to_be_bytes()),
-            Self::Text => out.extend_from_slice(reader.text()?.as_bytes()),
+            Self::Text => out.extend_from_slice(reader.text_bytes()?),
             Self::Symbol(symbols) => {
                 out.extend_from_slice(symbols[reader.index(symbols.len())?].as_bytes());
             }
@@ -328,11 +328,12 @@ fn date(days: i32) -> Result<i32, Fault> {
 
 fn uuid(text: &str) -> Result<u128, Fault> {
     const WRONG: Fault = Fault::Invalid("a uuid has 32 hexadecimal digits");
-    let digits: String = text.chars().filter(|c| *c != '-').collect();
-    if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(WRONG);
+    let (mut number, mut digits) = (0, 0);
+    for char in text.chars().filter(|char| *char != '-') {
+        number = (number << 4) | u128::from(char.to_digit(16).ok_or(WRONG)?);
+        digits += 1;
     }
-    u128::from_str_radix(&digits, 16).map_err(|_| WRONG)
+    if digits == 32 { Ok(number) } else { Err(WRONG) }
 }
 
 /// A two's complement number, big-endian, with the decimal point `scale` digits from the right.

@@ -81,8 +81,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Avro's int and long: seven bits a byte, the lowest first, zig-zag.
+    /// Avro's int and long: seven bits a byte, the lowest first, zig-zag. Most have one byte.
+    #[inline]
     pub(crate) fn long(&mut self) -> Result<i64, Fault> {
+        match self.rest {
+            [byte, rest @ ..] if byte & 0x80 == 0 => {
+                self.rest = rest;
+                Ok(unzigzag(u64::from(*byte)))
+            }
+            _ => self.long_of_many_bytes(),
+        }
+    }
+
+    fn long_of_many_bytes(&mut self) -> Result<i64, Fault> {
         let mut zigzag = 0_u64;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array::<1>()?;
@@ -92,7 +103,7 @@ impl<'a> Reader<'a> {
             }
             zigzag |= bits << shift;
             if byte & 0x80 == 0 {
-                return Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed());
+                return Ok(unzigzag(zigzag));
             }
         }
         Err(Fault::Invalid("a long has at most ten bytes"))
@@ -115,13 +126,15 @@ impl<'a> Reader<'a> {
         self.take(usize::try_from(length).map_err(|_| Fault::Invalid("a length is negative"))?)
     }
 
+    /// A text that is only copied: its bytes are UTF-8 and have no NUL.
+    #[inline]
+    pub(crate) fn text_bytes(&mut self) -> Result<&'a [u8], Fault> {
+        let bytes = self.bytes()?;
+        if is_plain(bytes) { Ok(bytes) } else { text(bytes).map(str::as_bytes) }
+    }
+
     pub(crate) fn text(&mut self) -> Result<&'a str, Fault> {
-        let text = std::str::from_utf8(self.bytes()?)
-            .map_err(|_| Fault::Invalid("a string is not UTF-8"))?;
-        if text.contains('\0') {
-            return Err(Fault::Invalid("PostgreSQL's text can't hold a NUL character"));
-        }
-        Ok(text)
+        text(self.bytes()?)
     }
 
     pub(crate) fn index(&mut self, length: usize) -> Result<usize, Fault> {
@@ -153,4 +166,21 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+const fn unzigzag(zigzag: u64) -> i64 {
+    (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed()
+}
+
+/// Whether bytes are ASCII without NUL, as nearly all texts are.
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |plain, byte| plain & matches!(byte, 1..=0x7f))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Fault> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Fault::Invalid("a string is not UTF-8"))?;
+    if text.contains('\0') {
+        return Err(Fault::Invalid("PostgreSQL's text can't hold a NUL character"));
+    }
+    Ok(text)
 }
