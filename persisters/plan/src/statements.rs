@@ -92,9 +92,10 @@ pub fn update(layout: &Layout, touched: &[AttributeIndex]) -> String {
     )
 }
 
-/// Rows that have seen nothing as new as any of the records that are written to them.
+/// Rows that have seen nothing as new as any of the records that are written to them. A row's floor
+/// is never newer than its version.
 const IS_OLDER: &str = "WHERE t.source = i.source AND t.native_id = i.native_id \
-     AND t.version < i.oldest AND t.floor_version <= i.oldest";
+     AND t.version < i.oldest";
 
 /// Its parameters are those of [`Overlays::overwrite`](crate::Overlays::overwrite). The row's base
 /// and exceptions must be of attributes that are known here: a table may have been widened.

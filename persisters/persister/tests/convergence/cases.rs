@@ -8,6 +8,7 @@ use oracle::history::{KeyRange, Object, Objects, Place, Record, Target, at};
 use oracle::kinds::{Kinds, NAMES, WIDTHS};
 use oracle::replay::shown;
 use oracle::rows::{read, values as values_of};
+use serde_json::Value as Json;
 use sqlx::AssertSqlSafe;
 
 /// New types for every race: so many.
@@ -47,29 +48,69 @@ async fn a_tombstone_with_a_value_newer_than_the_extent_stays() {
     assert_eq!(bench.play(&Delivery([tasks, vec![]]), Some(&truth)).await, None);
 }
 
-#[tokio::test]
-async fn a_table_widened_by_another_member_keeps_its_versions() {
+/// The values that object a has after records that two members apply in turns.
+async fn in_turns(number: u64, turns: Vec<(usize, Record)>) -> Json {
     let world = World::start("widened", &MIGRATED).await.unwrap();
-    let kinds = Kinds::register(&world, 40_000).await;
+    let kinds = Kinds::register(&world, number).await;
     let mut members = [
         Member::start(&world, &kinds.registry).await,
         Member::start(&world, &kinds.registry).await,
-    ];
-    let (schema, labels) = (WIDTHS.len() - 1, NAMES.len() - 1);
-    let (values, late) = (vec![(labels, Some(2))], vec![Some(0); NAMES.len()]);
-    let turns = [
-        (0, whole("a", 1)),
-        (1, whole("a", 2)),
-        (0, Record::Partial { object: object("a"), version: 9, schema, values }),
-        (1, whole("a", 10)),
-        (0, Record::Whole { object: object("a"), version: 8, schema, values: late }),
     ];
     for (member, record) in turns {
         let fetched = [kinds.incoming(&record, "r")];
         members[member].records((&Race::default(), 0), (&[record], &fetched)).await;
     }
     let view = read(&mut members[0].connection, &kinds, "inventory", "r").await;
-    assert_eq!(values_of(&view[&object("a")]), shown(&[Some(1), None, Some(0), Some(2)]));
+    values_of(&view[&object("a")])
+}
+
+fn wide(version: i64, code: u32) -> Record {
+    let values = vec![Some(code); NAMES.len()];
+    Record::Whole { object: object("a"), version, schema: WIDTHS.len() - 1, values }
+}
+
+#[tokio::test]
+async fn a_table_widened_by_another_member_keeps_its_exceptions() {
+    let (schema, labels) = (WIDTHS.len() - 1, NAMES.len() - 1);
+    let values = vec![(labels, Some(2))];
+    let partial = Record::Partial { object: object("a"), version: 9, schema, values };
+    let turns = vec![
+        (0, whole("a", 1)),
+        (1, whole("a", 2)),
+        (0, partial),
+        (1, whole("a", 10)),
+        (0, wide(8, 0)),
+    ];
+    let found = in_turns(40_000, turns).await;
+    assert_eq!(found, shown(&[Some(1), None, Some(0), Some(2)]));
+}
+
+#[tokio::test]
+async fn a_table_widened_by_another_member_keeps_its_versions() {
+    let turns = vec![
+        (0, whole("a", 1)),
+        (1, whole("a", 2)),
+        (0, wide(9, 2)),
+        (1, whole("a", 10)),
+        (0, wide(8, 0)),
+    ];
+    let found = in_turns(50_000, turns).await;
+    assert_eq!(found, shown(&[Some(1), None, Some(2), Some(2)]));
+}
+
+#[tokio::test]
+async fn an_object_that_is_made_again_begins_at_the_newest_extent() {
+    let world = World::start("again", &MIGRATED).await.unwrap();
+    let mut bench = Bench::start(&world, Kinds::register(&world, 60_000).await).await;
+    let (target, range) = (Target::Type(PLACE), KeyRange::ALL);
+    let records = [
+        wide(1, 0),
+        Record::Delete { object: object("a"), version: 2 },
+        Record::Extent { target, range, version: 7, keys: vec![] },
+        wide(9, 1),
+    ];
+    let tasks = records.map(|record| Task::Records(vec![record], 0)).to_vec();
+    assert_eq!(bench.play(&Delivery([tasks, vec![]]), None).await, None);
 }
 
 #[tokio::test]
