@@ -5,11 +5,13 @@ use crate::metrics::{LagLabel, Metrics};
 use positions::Progress;
 use records::Partition;
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often the ends of partitions are asked for.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+/// How soon that is done once partitions have come or gone.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Measures the lanes until `stop`. A partition that is another member's loses its series.
 ///
@@ -20,14 +22,18 @@ pub async fn measure(
     metrics: Metrics,
     stop: CancellationToken,
 ) -> Result<(), PersistError> {
-    let mut every = tokio::time::interval(MEASURE_EVERY);
-    let mut shown = HashSet::new();
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let (mut shown, mut measured_at) = (HashSet::new(), Instant::now());
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            _ = every.tick() => {}
+            _ = looks.tick() => {}
         }
         let owned: HashSet<LagLabel> = lanes.iter().flat_map(labels).collect();
+        if owned == shown && measured_at.elapsed() < MEASURE_EVERY {
+            continue;
+        }
+        measured_at = Instant::now();
         for label in shown.difference(&owned) {
             metrics.lag.remove(label);
         }

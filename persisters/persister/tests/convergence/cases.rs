@@ -48,14 +48,17 @@ async fn a_tombstone_with_a_value_newer_than_the_extent_stays() {
     assert_eq!(bench.play(&Delivery([tasks, vec![]]), Some(&truth)).await, None);
 }
 
-/// The values that object a has after records that two members apply in turns.
-async fn in_turns(number: u64, turns: Vec<(usize, Record)>) -> Json {
+/// The values that object a has when one member has widened the table with a record, and the other
+/// writes a whole record without having heard of that.
+async fn widened_by(number: u64, record: Record) -> Json {
     let world = World::start("widened", &MIGRATED).await.unwrap();
     let kinds = Kinds::register(&world, number).await;
     let mut members = [
         Member::start(&world, &kinds.registry).await,
         Member::start(&world, &kinds.registry).await,
     ];
+    let turns =
+        [(0, whole("a", 1)), (1, whole("a", 2)), (0, record), (1, whole("a", 10)), (0, wide(8, 0))];
     for (member, record) in turns {
         let fetched = [kinds.incoming(&record, "r")];
         members[member].records((&Race::default(), 0), (&[record], &fetched)).await;
@@ -74,28 +77,14 @@ async fn a_table_widened_by_another_member_keeps_its_exceptions() {
     let (schema, labels) = (WIDTHS.len() - 1, NAMES.len() - 1);
     let values = vec![(labels, Some(2))];
     let partial = Record::Partial { object: object("a"), version: 9, schema, values };
-    let turns = vec![
-        (0, whole("a", 1)),
-        (1, whole("a", 2)),
-        (0, partial),
-        (1, whole("a", 10)),
-        (0, wide(8, 0)),
-    ];
-    let found = in_turns(40_000, turns).await;
-    assert_eq!(found, shown(&[Some(1), None, Some(0), Some(2)]));
+    let wanted = shown(&[Some(1), None, Some(0), Some(2)]);
+    assert_eq!(widened_by(40_000, partial).await, wanted);
 }
 
 #[tokio::test]
 async fn a_table_widened_by_another_member_keeps_its_versions() {
-    let turns = vec![
-        (0, whole("a", 1)),
-        (1, whole("a", 2)),
-        (0, wide(9, 2)),
-        (1, whole("a", 10)),
-        (0, wide(8, 0)),
-    ];
-    let found = in_turns(50_000, turns).await;
-    assert_eq!(found, shown(&[Some(1), None, Some(2), Some(2)]));
+    let wanted = shown(&[Some(1), None, Some(2), Some(2)]);
+    assert_eq!(widened_by(50_000, wide(9, 2)).await, wanted);
 }
 
 #[tokio::test]
