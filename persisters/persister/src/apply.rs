@@ -95,12 +95,20 @@ impl Running<'_> {
             }
         }
         let sources = self.seen.due(sources(&steps));
+        steps.into_iter().for_each(|step| self.keep(step.work));
         remember(self.connect().await?, &sources).await
     }
 
     fn decoder(&self) -> Decoder {
         let history = self.lane.name.history().map(|kind| (kind, self.lane.history));
-        Decoder { known: Arc::clone(self.lane.types.known()), history }
+        let known = Arc::clone(self.lane.types.known());
+        Decoder { known, history, spare: Arc::clone(&self.spare) }
+    }
+
+    fn keep(&self, work: Work) {
+        if let Work::Changes(batches) = work {
+            batches.into_values().for_each(|batch| self.spare.keep(batch));
+        }
     }
 
     /// Makes what rows need and what must not wait for the end of their transaction.

@@ -3,7 +3,7 @@
 
 use crate::types::{Known, Meaning};
 use crate::waiting::Waiting;
-use plan::{Batch, DecodeError};
+use plan::{Batch, DecodeError, Spare};
 use records::contract::{ContractRecord, Delete, Extent};
 use records::rejection::Class;
 use records::{NativeId, SourceName, TypeName, Version};
@@ -68,11 +68,11 @@ enum One {
 
 /// Decodes fetched records whose schema ids have been looked up.
 #[must_use]
-pub fn decode(fetched: &[Incoming], known: &Known) -> Decoded {
+pub fn decode(fetched: &[Incoming], known: &Known, spare: &Spare) -> Decoded {
     let mut decoded = Decoded::default();
     let mut batches = BTreeMap::new();
     for (origin, record) in fetched.iter().enumerate() {
-        match decode_one(record, origin, known, &mut batches) {
+        match decode_one(record, origin, known, (&mut batches, spare)) {
             Ok(One::Change) => {}
             Ok(One::Waiting(waiting)) => decoded.waiting.push((origin, waiting)),
             Ok(One::Extent(extent)) => {
@@ -91,7 +91,7 @@ fn decode_one(
     record: &Incoming,
     origin: usize,
     known: &Known,
-    batches: &mut BTreeMap<TypeName, Batch>,
+    (batches, spare): (&mut BTreeMap<TypeName, Batch>, &Spare),
 ) -> Result<One, Refusal> {
     let (meaning, avro) = meaning(record, known)?;
     match meaning {
@@ -99,10 +99,14 @@ fn decode_one(
         Meaning::History(..) => Err(wrong_topic()),
         Meaning::Waiting(waiting) => Ok(One::Waiting(Arc::clone(waiting))),
         Meaning::Entity(entity_type, plan) => {
-            let table = known.table(entity_type).expect("made when the schema was looked up");
-            let batch = batches
-                .entry(entity_type.clone())
-                .or_insert_with(|| Batch::new(table.layout.clone()));
+            let batch = match batches.get_mut(entity_type) {
+                Some(batch) => batch,
+                None => {
+                    let table = known.table(entity_type);
+                    let table = table.expect("made when the schema was looked up");
+                    batches.entry(entity_type.clone()).or_insert(spare.take(&table.layout))
+                }
+            };
             plan.decode(avro, origin, batch).map_err(|error| undecoded(&error))?;
             Ok(One::Change)
         }
@@ -121,10 +125,11 @@ fn decode_one(
                     version,
                 )));
             };
-            batches
-                .entry(object.entity_type)
-                .or_insert_with(|| Batch::new(table.layout.clone()))
-                .delete((object.source, object.native_id), version, origin);
+            batches.entry(object.entity_type).or_insert_with(|| spare.take(&table.layout)).delete(
+                (object.source, object.native_id),
+                version,
+                origin,
+            );
             Ok(One::Change)
         }
     }

@@ -3,6 +3,7 @@
 use crate::decode::{Decoded, decode, decode_history};
 use crate::error::PersistError;
 use crate::types::Known;
+use plan::Spare;
 use records::Version;
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -17,13 +18,15 @@ pub(crate) struct Decoder {
     pub(crate) known: Arc<Known>,
     /// Of events and samples: how long they are kept.
     pub(crate) history: Option<(history::Kind, history::Settings)>,
+    /// The memory of batches that were applied.
+    pub(crate) spare: Arc<Spare>,
 }
 
 impl Decoder {
     /// What the records are; their schemas must be known.
     pub(crate) fn decode(&self, records: &[Incoming]) -> Decoded {
         match &self.history {
-            None => decode(records, &self.known),
+            None => decode(records, &self.known, &self.spare),
             Some((kind, settings)) => {
                 let window = settings.window(*kind, Version::now());
                 decode_history(records, &self.known, (*kind, window))

@@ -7,10 +7,12 @@ use crate::metrics::{Lane as LaneName, Metrics};
 use crate::seen::Seen;
 use crate::types::Types;
 use chassis::{Backoff, Health, Trouble};
+use plan::Spare;
 use positions::{Keeper, Owner, Progress};
 use records::{Offset, Partition};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -76,6 +78,8 @@ pub(crate) struct Running<'a> {
     pub(crate) settled_at: Option<Instant>,
     /// When sources were last heard of.
     pub(crate) seen: Seen,
+    /// The memory of batches that were applied.
+    pub(crate) spare: Arc<Spare>,
 }
 
 /// What a lane wakes for.
@@ -110,6 +114,7 @@ impl Lane {
             released_at: None,
             settled_at: None,
             seen: Seen::default(),
+            spare: Arc::default(),
         };
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

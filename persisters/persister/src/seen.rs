@@ -35,8 +35,7 @@ pub fn sources(steps: &[Step]) -> BTreeSet<&str> {
             Work::Extent(extent) => drop(sources.insert(extent.source.as_str())),
             Work::History(batch) => sources.extend(batch.sources()),
             Work::Changes(batches) => {
-                let records = batches.values().flat_map(plan::Batch::records);
-                sources.extend(records.map(|record| record.source.as_str()));
+                sources.extend(batches.values().flat_map(plan::Batch::sources));
             }
         }
     }

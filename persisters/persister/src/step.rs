@@ -52,7 +52,7 @@ async fn changes(
     lock(connection, Lock::Shared, &types_of(batches)).await?;
     for (entity_type, batch) in batches {
         let table = tables.get(entity_type).expect("decode has asked for it");
-        let sources = batch.records().iter().map(|r| r.source.as_str()).collect();
+        let sources = batch.sources().collect();
         let covers = covers(connection, &[entity_type.as_str(), ""], &sources).await?;
         let (statements, licensed) = (&table.statements, licence.holds_for(entity_type));
         let new_keys = &table.new_keys;
@@ -67,7 +67,7 @@ async fn changes(
 #[must_use]
 pub(crate) fn types_of<'a>(batches: &'a BTreeMap<TypeName, Batch>) -> BTreeSet<(&'a str, &'a str)> {
     let of_batch = |(name, batch): (&'a TypeName, &'a Batch)| {
-        batch.records().iter().map(move |record| (record.source.as_str(), name.as_str()))
+        batch.sources().map(move |source| (source, name.as_str()))
     };
     batches.iter().flat_map(of_batch).collect()
 }

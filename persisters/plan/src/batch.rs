@@ -3,7 +3,8 @@
 use crate::column::{Array, Column};
 use crate::fold::Cell;
 use records::model::{AttributeIndex, AttributeSet, Change};
-use records::{AttributeName, ColumnType, NativeId, SourceName, TypeName, Version};
+use records::{AttributeName, ColumnType, InvalidName, NativeId, SourceName, TypeName, Version};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A table's attributes in the order of its columns: an attribute's place is its index.
@@ -34,13 +35,11 @@ pub enum Kind {
     Delete,
 }
 
-/// A decoded record.
+/// A decoded record; [`Batch::key`] tells its object.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Its source.
-    pub source: SourceName,
-    /// Its object.
-    pub native_id: NativeId,
+    /// Where its source and its native id stand among the batch's names.
+    pub(crate) key: (Range<usize>, Range<usize>),
     /// Its version.
     pub version: Version,
     /// What it does.
@@ -53,8 +52,11 @@ pub struct Record {
 #[derive(Debug, Clone)]
 pub struct Batch {
     pub(crate) layout: Arc<Layout>,
+    /// What the versions of its records are judged by.
+    pub(crate) made_at: Version,
     pub(crate) columns: Vec<Column>,
     pub(crate) records: Vec<Record>,
+    names: String,
     pub(crate) values: Vec<Option<Cell>>,
     pub(crate) masked: Vec<(AttributeIndex, Option<Cell>)>,
 }
@@ -70,9 +72,25 @@ impl Batch {
     /// An empty batch for a table.
     #[must_use]
     pub fn new(layout: Arc<Layout>) -> Self {
-        let columns =
-            layout.attributes.iter().map(|(name, _)| Column::new(name.as_str())).collect();
-        Self { layout, columns, records: Vec::new(), values: Vec::new(), masked: Vec::new() }
+        Self {
+            made_at: Version::now(),
+            columns: layout.attributes.iter().map(|(name, _)| Column::new(name.as_str())).collect(),
+            layout,
+            records: Vec::new(),
+            names: String::new(),
+            values: Vec::new(),
+            masked: Vec::new(),
+        }
+    }
+
+    /// Forgets the records, but keeps the memory: fresh memory costs as much as decoding into it.
+    pub(crate) fn clear(&mut self) {
+        self.made_at = Version::now();
+        self.columns.iter_mut().for_each(Column::clear);
+        self.records.clear();
+        self.names.clear();
+        self.values.clear();
+        self.masked.clear();
     }
 
     /// The table's attributes.
@@ -87,6 +105,20 @@ impl Batch {
         &self.records
     }
 
+    /// The sources of the records; one that follows itself is told once.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        let runs = self.records.chunk_by(|a, b| a.key.0 == b.key.0);
+        runs.map(|run| &self.names[run[0].key.0.clone()])
+    }
+
+    /// The memory that the cells and their places hold, in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        let of_places = self.values.capacity() * size_of::<Option<Cell>>()
+            + self.masked.capacity() * size_of::<(AttributeIndex, Option<Cell>)>();
+        self.columns.iter().map(Column::capacity).sum::<usize>() + of_places + self.names.capacity()
+    }
+
     /// These records of it alone.
     #[must_use]
     pub fn part(&self, records: &[usize]) -> Self {
@@ -97,7 +129,33 @@ impl Batch {
     /// Appends a delete, which has no cells.
     pub fn delete(&mut self, object: (SourceName, NativeId), version: Version, origin: usize) {
         let (source, native_id) = object;
-        self.records.push(Record { source, native_id, version, kind: Kind::Delete, origin });
+        let source = self.add_name(source.as_str());
+        let native_id = self.add_name(native_id.as_str());
+        self.records.push(Record { key: (source, native_id), version, kind: Kind::Delete, origin });
+    }
+
+    /// Checks a key and appends it to the names; a source that follows itself stands there once.
+    pub(crate) fn add_key(
+        &mut self,
+        source: &str,
+        native_id: &str,
+    ) -> Result<(Range<usize>, Range<usize>), InvalidName> {
+        NativeId::check(native_id)?;
+        let last = self.records.last().map(|record| record.key.0.clone());
+        let source = match last.filter(|last| self.names[last.clone()] == *source) {
+            Some(last) => last,
+            None => {
+                SourceName::check(source)?;
+                self.add_name(source)
+            }
+        };
+        Ok((source, self.add_name(native_id)))
+    }
+
+    fn add_name(&mut self, name: &str) -> Range<usize> {
+        let start = self.names.len();
+        self.names.push_str(name);
+        start..self.names.len()
     }
 
     /// The records by object, the objects in the order of the table's key.
@@ -114,8 +172,8 @@ impl Batch {
     /// The table's key of a record's object.
     #[must_use]
     pub fn key(&self, record: usize) -> (&str, &str) {
-        let record = &self.records[record];
-        (record.source.as_str(), record.native_id.as_str())
+        let (source, native_id) = &self.records[record].key;
+        (&self.names[source.clone()], &self.names[native_id.clone()])
     }
 
     /// Whether a group is one whole record: what may be compared with its row and left out.
@@ -172,10 +230,10 @@ impl Batch {
         Some(sum.cast_signed())
     }
 
-    /// The bytes of an attribute's cell; `None` is null.
+    /// An attribute's cell behind its length; `None` is null.
     pub(crate) fn cell(&self, index: AttributeIndex, cell: Option<Cell>) -> Option<&[u8]> {
         match cell {
-            Some(Cell::Incoming(number)) => Some(self.columns[index].cell(number)),
+            Some(Cell::Incoming(place)) => Some(self.columns[index].cell(place)),
             Some(Cell::Stored) | None => None,
         }
     }

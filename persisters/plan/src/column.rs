@@ -1,7 +1,14 @@
 //! Columns of cells in PostgreSQL's binary form, and the arrays that are made of them.
 
+use crate::read::Fault;
 use records::ColumnType;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// Bytes of the length before a cell.
+pub(crate) const LENGTH_BYTES: usize = 4;
+/// The length that stands for null.
+pub(crate) const NULL: [u8; LENGTH_BYTES] = [0xff; LENGTH_BYTES];
+const NO_ROOM: &str = "a column of one batch has at most 4 GiB";
 
 /// The type of an array's elements when it is sent: what has no binary form of its own here is
 /// sent as text and cast by the statement.
@@ -48,48 +55,78 @@ impl ElementType {
     }
 }
 
-/// Cells of one attribute, appended in the order of the records.
+/// Cells of one attribute, appended in the order of the records, each behind its length as
+/// PostgreSQL wants it in arrays and in `COPY`: from here on a cell is copied as it is.
 #[derive(Debug, Clone)]
-pub struct Column {
+pub(crate) struct Column {
     seed: u64,
     bytes: Vec<u8>,
-    ends: Vec<usize>,
 }
 
 impl Column {
     /// No cells yet of the attribute with this name.
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        Self { seed: xxh3_64(name.as_bytes()), bytes: Vec::new(), ends: Vec::new() }
+    pub(crate) fn new(name: &str) -> Self {
+        Self { seed: xxh3_64(name.as_bytes()), bytes: Vec::new() }
     }
 
     /// A cell's part of its row's digest: XXH3, 64 bits, of its bytes with the attribute as seed.
-    pub(crate) fn digest(&self, number: u32) -> u64 {
-        xxh3_64_with_seed(self.cell(number), self.seed)
+    pub(crate) fn digest(&self, place: u32) -> u64 {
+        xxh3_64_with_seed(&self.cell(place)[LENGTH_BYTES..], self.seed)
     }
 
-    /// Appends a cell that `write` fills, and gives its number.
-    pub(crate) fn push<E>(
+    /// Appends a cell that `write` appends behind its length, and gives its place.
+    pub(crate) fn push(
         &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<u32, E> {
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
+    ) -> Result<u32, Fault> {
         let start = self.bytes.len();
-        if let Err(error) = write(&mut self.bytes) {
+        let place = u32::try_from(start).map_err(|_| Fault::Invalid(NO_ROOM))?;
+        if let Err(fault) = write(&mut self.bytes) {
             self.bytes.truncate(start);
-            return Err(error);
+            return Err(fault);
         }
-        let number = self.ends.len();
-        self.ends.push(self.bytes.len());
-        Ok(u32::try_from(number).expect("a batch has fewer than 2^32 records"))
+        Ok(place)
     }
 
-    /// The bytes of a cell.
-    #[must_use]
-    pub fn cell(&self, number: u32) -> &[u8] {
-        let number = number as usize;
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[start..self.ends[number]]
+    /// The cell at a place, behind its length.
+    pub(crate) fn cell(&self, place: u32) -> &[u8] {
+        let cell = &self.bytes[place as usize..];
+        let (length, _) = cell.split_first_chunk().expect("a place has a length");
+        &cell[..LENGTH_BYTES + u32::from_be_bytes(*length) as usize]
     }
+
+    /// Forgets the cells, but keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// The memory that it holds, in bytes.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+/// Appends bytes behind their length.
+pub(crate) fn sized(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.reserve(LENGTH_BYTES + bytes.len());
+    out.extend_from_slice(&length(bytes.len()));
+    out.extend_from_slice(bytes);
+}
+
+/// Leaves room for a length, and gives where it ends.
+pub(crate) fn open(out: &mut Vec<u8>) -> usize {
+    out.extend_from_slice(&[0; LENGTH_BYTES]);
+    out.len()
+}
+
+/// Fills in the length of what has come since.
+pub(crate) fn close(out: &mut [u8], start: usize) {
+    let length = length(out.len() - start);
+    out[start - LENGTH_BYTES..start].copy_from_slice(&length);
+}
+
+fn length(bytes: usize) -> [u8; LENGTH_BYTES] {
+    i32::try_from(bytes).expect("a cell is far below 2 GiB").to_be_bytes()
 }
 
 /// A one-dimensional array in PostgreSQL's binary form (`array_recv`): dimensions, whether there
@@ -143,9 +180,17 @@ impl Array {
     /// # Panics
     /// If an element has 2 GiB or more; a record can't be that large.
     pub fn push(&mut self, element: Option<&[u8]>) {
-        let length = element.map_or(-1, |bytes| i32::try_from(bytes.len()).expect("under 2 GiB"));
-        self.body.extend(length.to_be_bytes());
-        self.body.extend_from_slice(element.unwrap_or_default());
+        match element {
+            Some(bytes) => sized(&mut self.body, bytes),
+            None => self.body.extend_from_slice(&NULL),
+        }
+        self.nulls |= element.is_none();
+        self.length += 1;
+    }
+
+    /// Appends one element that is behind its length, or null.
+    pub(crate) fn push_sized(&mut self, element: Option<&[u8]>) {
+        self.body.extend_from_slice(element.unwrap_or(&NULL));
         self.nulls |= element.is_none();
         self.length += 1;
     }

@@ -1,6 +1,7 @@
 //! New rows in the binary form of `COPY`: cheaper than arrays of parameters, because PostgreSQL
 //! neither unnests nor looks keys up, but only for keys that are new.
 
+use crate::column::{LENGTH_BYTES, NULL, close, open, sized};
 use crate::fold::Writes;
 use records::ColumnType;
 
@@ -49,8 +50,9 @@ pub(crate) fn stream(writes: &Writes<'_>) -> Option<Vec<u8>> {
         for (index, (_, column)) in attributes.iter().enumerate() {
             let cell = batch.cell(index, row.values[index]);
             match (cell, column) {
-                (Some(literal), ColumnType::TextArray) => text_array(&mut out, literal),
-                _ => field(&mut out, cell),
+                (Some(cell), ColumnType::TextArray) => text_array(&mut out, &cell[LENGTH_BYTES..]),
+                (Some(cell), _) => out.extend_from_slice(cell),
+                (None, _) => out.extend_from_slice(&NULL),
             }
         }
     }
@@ -58,17 +60,12 @@ pub(crate) fn stream(writes: &Writes<'_>) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A field behind its length; -1 is null.
+/// A field behind its length, or null.
 fn field(out: &mut Vec<u8>, bytes: Option<&(impl AsRef<[u8]> + ?Sized)>) {
-    let Some(bytes) = bytes.map(AsRef::as_ref) else {
-        return out.extend((-1_i32).to_be_bytes());
-    };
-    out.extend(length(bytes.len()));
-    out.extend_from_slice(bytes);
-}
-
-fn length(bytes: usize) -> [u8; 4] {
-    i32::try_from(bytes).expect("a record is far below 2 GiB").to_be_bytes()
+    match bytes {
+        Some(bytes) => sized(out, bytes.as_ref()),
+        None => out.extend_from_slice(&NULL),
+    }
 }
 
 /// The binary form of an array of texts (`array_recv`), from the literal that the decoder writes:
@@ -113,18 +110,6 @@ fn elements(out: &mut Vec<u8>, quoted: &[u8]) -> i32 {
     count
 }
 
-/// Leaves room for a length, and gives where.
-fn open(out: &mut Vec<u8>) -> usize {
-    out.extend([0; 4]);
-    out.len()
-}
-
-/// Fills in the length of what has come since.
-fn close(out: &mut [u8], start: usize) {
-    let length = length(out.len() - start);
-    out[start - 4..start].copy_from_slice(&length);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,7 +117,7 @@ mod tests {
     fn array_of(literal: &str) -> Vec<u8> {
         let mut out = Vec::new();
         text_array(&mut out, literal.as_bytes());
-        assert_eq!(out[..4], length(out.len() - 4));
+        assert_eq!(out[..4], i32::try_from(out.len() - 4).unwrap().to_be_bytes());
         out.split_off(4)
     }
 

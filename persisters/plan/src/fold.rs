@@ -15,7 +15,7 @@ pub(crate) const WORD_BITS: usize = 63;
 pub enum Cell {
     /// What the table holds.
     Stored,
-    /// A cell that the batch has brought.
+    /// A cell that the batch has brought: its place in the attribute's column.
     Incoming(u32),
 }
 
@@ -195,7 +195,7 @@ impl<'a> Writes<'a> {
     pub(crate) fn attribute(&self, index: AttributeIndex) -> Array {
         let mut array = Array::new(ElementType::of(self.batch.layout.attributes[index].1));
         for write in self.rows {
-            array.push(self.batch.cell(index, write.row.values[index]));
+            array.push_sized(self.batch.cell(index, write.row.values[index]));
         }
         array
     }

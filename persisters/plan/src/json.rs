@@ -3,8 +3,10 @@
 use crate::read::{Fault, Reader};
 use apache_avro::Schema;
 use apache_avro::schema::{Name, RecordSchema};
-use serde_json::{Map, Number, Value};
-use std::collections::HashMap;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+use std::io::Write as _;
 
 /// Deeper values are refused: a recursive schema must not exhaust the stack.
 const DEPTH_MAX: u32 = 64;
@@ -24,88 +26,153 @@ impl JsonReader {
         Self { schema: schema.clone(), named }
     }
 
-    pub(crate) fn read(&self, reader: &mut Reader<'_>) -> Result<Value, Fault> {
-        self.value(&self.schema, reader, DEPTH_MAX)
+    /// Appends one value as JSON.
+    pub(crate) fn read(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.value(&self.schema, (reader, out), DEPTH_MAX)
     }
 
-    fn value(&self, schema: &Schema, reader: &mut Reader<'_>, depth: u32) -> Result<Value, Fault> {
+    fn value(
+        &self,
+        schema: &Schema,
+        (reader, out): (&mut Reader<'_>, &mut Vec<u8>),
+        depth: u32,
+    ) -> Result<(), Fault> {
         let depth = depth.checked_sub(1).ok_or(Fault::Invalid("a value is nested too deeply"))?;
-        Ok(match schema {
-            Schema::Null => Value::Null,
-            Schema::Boolean => reader.boolean()?.into(),
-            Schema::Int => reader.int()?.into(),
-            Schema::Long | Schema::TimeMicros => reader.long()?.into(),
-            Schema::TimeMillis => reader.int()?.into(),
-            Schema::Float => number(f64::from(reader.float()?)),
-            Schema::Double => number(reader.double()?),
-            Schema::String | Schema::Uuid => reader.text()?.into(),
-            Schema::Bytes => hex(reader.bytes()?).into(),
-            Schema::Fixed(fixed) => hex(reader.take(fixed.size)?).into(),
-            Schema::Enum(symbols) => {
-                symbols.symbols[reader.index(symbols.symbols.len())?].as_str().into()
-            }
-            Schema::Array(array) => self.array(&array.items, reader, depth)?,
-            Schema::Map(map) => self.map(&map.types, reader, depth)?,
-            Schema::Record(record) => self.record(record, reader, depth)?,
+        let before = reader.remaining();
+        match schema {
+            Schema::Array(array) => self.array(&array.items, (reader, out), depth)?,
+            Schema::Map(map) => self.map(&map.types, (reader, out), depth)?,
+            Schema::Record(record) => self.record(record, (reader, out), depth)?,
             Schema::Union(union) => {
                 let branch = &union.variants()[reader.index(union.variants().len())?];
-                self.value(branch, reader, depth)?
+                self.value(branch, (reader, out), depth)?;
             }
             Schema::Ref { name } => {
                 let schema = self.named.get(name).ok_or(Fault::Invalid("an unknown name"))?;
-                self.value(schema, reader, depth)?
+                self.value(schema, (reader, out), depth)?;
             }
-            Schema::Date => reader.int()?.to_string().into(),
-            _ => return Self::time(schema, reader),
-        })
-    }
-
-    fn time(schema: &Schema, reader: &mut Reader<'_>) -> Result<Value, Fault> {
-        match schema {
-            Schema::TimestampMillis
-            | Schema::TimestampMicros
-            | Schema::TimestampNanos
-            | Schema::LocalTimestampMillis
-            | Schema::LocalTimestampMicros
-            | Schema::LocalTimestampNanos => Ok(reader.long()?.to_string().into()),
-            Schema::Duration => Ok(hex(reader.take(12)?).into()),
-            _ => Err(Fault::Invalid("this logical type has no form inside of JSON")),
+            _ => leaf(schema, reader, out)?,
         }
+        if reader.remaining() == before { reader.count_empty() } else { Ok(()) }
     }
 
-    fn array(&self, items: &Schema, reader: &mut Reader<'_>, depth: u32) -> Result<Value, Fault> {
-        let mut values = Vec::new();
+    fn array(
+        &self,
+        items: &Schema,
+        (reader, out): (&mut Reader<'_>, &mut Vec<u8>),
+        depth: u32,
+    ) -> Result<(), Fault> {
+        out.push(b'[');
+        let empty = out.len();
         reader.blocks(|reader| {
-            values.push(self.value(items, reader, depth)?);
-            Ok(())
+            separate(out, empty);
+            self.value(items, (reader, out), depth)
         })?;
-        Ok(Value::Array(values))
+        out.push(b']');
+        Ok(())
     }
 
-    fn map(&self, types: &Schema, reader: &mut Reader<'_>, depth: u32) -> Result<Value, Fault> {
-        let mut values = Map::new();
+    /// The keys are sorted, and of a key that is there twice the last counts: writers may give the
+    /// same map in another order each time, and a digest must not see that.
+    fn map(
+        &self,
+        types: &Schema,
+        (reader, out): (&mut Reader<'_>, &mut Vec<u8>),
+        depth: u32,
+    ) -> Result<(), Fault> {
+        let start = out.len();
+        let mut entries = BTreeMap::new();
         reader.blocks(|reader| {
-            let key = reader.text()?.to_owned();
-            values.insert(key, self.value(types, reader, depth)?);
+            let (key, entry) = (reader.text()?, out.len() - start);
+            json(out, key);
+            out.push(b':');
+            self.value(types, (reader, out), depth)?;
+            entries.insert(key, entry..out.len() - start);
             Ok(())
         })?;
-        // Writers may give the same map in another order each time; a digest must not see that.
-        values.sort_keys();
-        Ok(Value::Object(values))
+        let unsorted = out.split_off(start);
+        out.push(b'{');
+        let empty = out.len();
+        for entry in entries.into_values() {
+            separate(out, empty);
+            out.extend_from_slice(&unsorted[entry]);
+        }
+        out.push(b'}');
+        Ok(())
     }
 
     fn record(
         &self,
         record: &RecordSchema,
-        reader: &mut Reader<'_>,
+        (reader, out): (&mut Reader<'_>, &mut Vec<u8>),
         depth: u32,
-    ) -> Result<Value, Fault> {
-        let mut values = Map::new();
+    ) -> Result<(), Fault> {
+        out.push(b'{');
+        let empty = out.len();
         for field in &record.fields {
-            values.insert(field.name.clone(), self.value(&field.schema, reader, depth)?);
+            separate(out, empty);
+            json(out, &field.name);
+            out.push(b':');
+            self.value(&field.schema, (reader, out), depth)?;
         }
-        Ok(Value::Object(values))
+        out.push(b'}');
+        Ok(())
     }
+}
+
+/// A value that holds no other.
+fn leaf(schema: &Schema, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    match schema {
+        Schema::Null => json(out, &()),
+        Schema::Boolean => json(out, &reader.boolean()?),
+        Schema::Int | Schema::TimeMillis => json(out, &reader.int()?),
+        Schema::Long | Schema::TimeMicros => json(out, &reader.long()?),
+        Schema::Float => number(out, f64::from(reader.float()?)),
+        Schema::Double => number(out, reader.double()?),
+        Schema::String | Schema::Uuid => json(out, reader.text()?),
+        Schema::Bytes => hex(out, reader.bytes()?),
+        Schema::Fixed(fixed) => hex(out, reader.take(fixed.size)?),
+        Schema::Duration => hex(out, reader.take(12)?),
+        Schema::Enum(symbols) => {
+            json(out, &symbols.symbols[reader.index(symbols.symbols.len())?]);
+        }
+        Schema::Date => quoted(out, reader.int()?),
+        Schema::TimestampMillis
+        | Schema::TimestampMicros
+        | Schema::TimestampNanos
+        | Schema::LocalTimestampMillis
+        | Schema::LocalTimestampMicros
+        | Schema::LocalTimestampNanos => quoted(out, reader.long()?),
+        _ => return Err(Fault::Invalid("this logical type has no form inside of JSON")),
+    }
+    Ok(())
+}
+
+/// A comma before all but the first.
+fn separate(out: &mut Vec<u8>, empty: usize) {
+    if out.len() > empty {
+        out.push(b',');
+    }
+}
+
+fn json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    serde_json::to_writer(out, value).expect("a Vec takes all");
+}
+
+fn quoted(out: &mut Vec<u8>, value: impl Display) {
+    write!(out, "\"{value}\"").expect("a Vec takes all");
+}
+
+fn number(out: &mut Vec<u8>, value: f64) {
+    if value.is_finite() { json(out, &value) } else { quoted(out, value) }
+}
+
+fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for byte in bytes {
+        write!(out, "{byte:02x}").expect("a Vec takes all");
+    }
+    out.push(b'"');
 }
 
 fn collect_named(schema: &Schema, named: &mut HashMap<Name, Schema>) {
@@ -121,16 +188,4 @@ fn collect_named(schema: &Schema, named: &mut HashMap<Name, Schema>) {
         Schema::Union(union) => union.variants().iter().for_each(|s| collect_named(s, named)),
         _ => {}
     }
-}
-
-fn number(value: f64) -> Value {
-    Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes all");
-        text
-    })
 }

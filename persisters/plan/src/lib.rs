@@ -13,12 +13,14 @@ mod fold;
 mod json;
 mod overlay;
 mod read;
+mod spare;
 mod statements;
 
 pub use batch::{Batch, Group, Kind, Layout, Record};
-pub use column::{Array, Column, ElementType};
+pub use column::{Array, ElementType};
 pub use decode::{ExplainedField, Plan};
 pub use fold::{Cell, Stored, Write, Writes, fold};
 pub use overlay::Overlays;
 pub use read::DecodeError;
+pub use spare::Spare;
 pub use statements::{Statements, patch, update};

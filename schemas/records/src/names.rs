@@ -24,11 +24,19 @@ macro_rules! name {
             /// [`InvalidName`], with the rule.
             pub fn new(value: impl Into<String>) -> Result<Self, InvalidName> {
                 let value = value.into();
+                Self::check(&value).map(|()| Self(value))
+            }
+
+            /// Checks the rule without keeping the name.
+            ///
+            /// # Errors
+            /// [`InvalidName`], with the rule.
+            pub fn check(value: &str) -> Result<(), InvalidName> {
                 let valid: fn(&str) -> bool = $valid;
-                if valid(&value) {
-                    Ok(Self(value))
+                if valid(value) {
+                    Ok(())
                 } else {
-                    Err(InvalidName { what: $what, value: shortened(&value), rule: $rule })
+                    Err(InvalidName { what: $what, value: shortened(value), rule: $rule })
                 }
             }
 

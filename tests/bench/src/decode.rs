@@ -4,7 +4,7 @@ use crate::objects::{self, PARTIAL};
 use apache_avro::from_avro_datum;
 use apache_avro_newest::reader::datum::GenericDatumReader;
 use nix::time::{ClockId, clock_gettime};
-use plan::{Batch, Layout, Plan};
+use plan::{Layout, Plan, Spare};
 use records::{Encoder, NativeId, SourceName, Upsert, Version};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -68,6 +68,7 @@ impl Decoder {
 struct Desk {
     plan: Plan,
     layout: Arc<Layout>,
+    spare: Spare,
     schema: apache_avro::Schema,
     newest_schema: apache_avro_newest::Schema,
     records: Vec<Vec<u8>>,
@@ -148,7 +149,7 @@ impl Desk {
             .expect("what the older version has parsed is Avro");
         let encoder = Encoder::new(entity);
         let records = (0..RECORDS).map(|number| record(&encoder, number, partial)).collect();
-        Self { plan, layout, schema, newest_schema, records }
+        Self { plan, layout, spare: Spare::default(), schema, newest_schema, records }
     }
 
     fn turn(&self, decoder: Decoder) {
@@ -172,13 +173,14 @@ impl Desk {
         }
     }
 
-    /// As a persister does it with what it has fetched: into a batch.
+    /// As a persister does it with what it has fetched: into the memory of a batch before.
     fn ours(&self) {
-        let mut batch = Batch::new(Arc::clone(&self.layout));
+        let mut batch = self.spare.take(&self.layout);
         for (origin, bytes) in self.records.iter().enumerate() {
             self.plan.decode(bytes, origin, &mut batch).expect("our encoder's record");
         }
         black_box(batch.records());
+        self.spare.keep(batch);
     }
 
     fn each<T, E: Debug>(&self, decode: impl Fn(&[u8]) -> Result<T, E>) {

@@ -6,6 +6,7 @@ use oracle::history::{Object, Record};
 use oracle::kinds::Kinds;
 use oracle::replay::Done;
 use persister::{Decoded, Licence, PersistError, Types, Work, apply, decode, purge};
+use plan::Spare;
 use records::Version;
 use sqlx::{Connection, PgConnection};
 use std::cell::{Cell, RefCell};
@@ -40,6 +41,7 @@ pub type Hold = usize;
 pub struct Member {
     pub connection: PgConnection,
     types: Types,
+    spare: Spare,
     /// Whether the live lane is said to be caught up.
     pub licensed: bool,
 }
@@ -49,7 +51,8 @@ impl Member {
         let mut connection = PgConnection::connect(world.database_url()).await.unwrap();
         let off = "SET synchronous_commit = off";
         sqlx::query(off).execute(&mut connection).await.unwrap();
-        Self { connection, types: Types::new(registry.clone()), licensed: false }
+        let types = Types::new(registry.clone());
+        Self { connection, types, spare: Spare::default(), licensed: false }
     }
 
     pub fn forget(&mut self) {
@@ -88,7 +91,7 @@ impl Member {
                 return (0, Err(error));
             }
         }
-        let Decoded { steps, rejected, waiting } = decode(fetched, self.types.known());
+        let Decoded { steps, rejected, waiting } = decode(fetched, self.types.known(), &self.spare);
         assert_eq!((rejected, waiting), (vec![], vec![]));
         let mut done = 0;
         for step in steps.iter().filter(|step| step.end > 0) {
@@ -98,6 +101,11 @@ impl Member {
                     return (done, Err(error));
                 }
                 done = step.end;
+            }
+        }
+        for step in steps {
+            if let Work::Changes(batches) = step.work {
+                batches.into_values().for_each(|batch| self.spare.keep(batch));
             }
         }
         (done, Ok(()))

@@ -25,7 +25,7 @@ impl Plan {
                 Target::Attribute(column, _) => Some(column),
                 _ => None,
             },
-            nullable: step.null_branch.is_some(),
+            nullable: step.union.as_ref().is_some_and(|union| union.null.is_some()),
             how: how(&step.form),
         };
         self.steps.iter().map(explained).collect()
