@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup stack stack-down demo psql test bench clean
+.PHONY: help setup stack stack-down demo psql test bench fuzz clean
 
 # The vCenter simulator's inventory: so many VMs, or a folder that `govc object.save` wrote.
 VMS ?= 200
@@ -10,6 +10,8 @@ INVENTORY ?=
 # QUICK=1 takes a fifth of the records; PEERS=debezium,redpanda also builds Redpanda Connect.
 QUICK ?=
 PEERS ?=
+# How long to fuzz.
+SECONDS ?= 60
 # ONCE=1 lets the demo end by itself when the rows equal the source.
 ONCE ?=
 
@@ -46,6 +48,12 @@ bench: setup ## Measure against plain SQL and Debezium, write tests/bench/REPORT
 	@cargo build --release -p persister -p bench
 	@target/release/bench $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
 		--report tests/bench/REPORT.md
+
+# The compiler's coverage flags, which cargo-fuzz needs, are hidden in a stable one.
+fuzz: ## Let arbitrary bytes meet the decoder and apache-avro: SECONDS=60
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz@0.13.2
+	@cd persisters/plan && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none decode -- \
+		-max_total_time=$(SECONDS) -max_len=1024 -rss_limit_mb=512
 
 clean: ## Stop the stack and delete its data and everything that was built
 	@if [ -x $(stack) ]; then $(stack) reset; fi
