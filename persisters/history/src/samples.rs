@@ -4,7 +4,7 @@
 //! producer that sends again.
 
 use crate::batch::{Numbered, Poll};
-use crate::copy::{Sample, encode};
+use crate::copy::{HEADER, Sample, TRAILER, rows};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeSet;
 
@@ -20,6 +20,9 @@ const INSERT: &str = "WITH new AS (INSERT INTO metrics.sample (series, at, value
      ON CONFLICT DO NOTHING RETURNING series, at), \
      marked AS (INSERT INTO metrics.dirty_hour (series, at) \
      SELECT DISTINCT series, date_trunc('hour', at, 'UTC') FROM new) SELECT count(*) FROM new";
+
+/// How many samples are made ready to be sent at once: their rows take more memory than they do.
+const PART: usize = 16_384;
 
 const HOUR_MICROS: i64 = 3_600_000_000;
 
@@ -56,7 +59,11 @@ fn samples(polls: &[Numbered<Poll>]) -> Vec<Sample> {
 async fn copy(connection: &mut PgConnection, samples: &[Sample]) -> Result<u64, sqlx::Error> {
     let mut savepoint = connection.begin().await?;
     let mut copy = savepoint.copy_in_raw(COPY).await?;
-    copy.send(encode(samples)).await?;
+    copy.send(HEADER).await?;
+    for part in samples.chunks(PART) {
+        copy.send(rows(part)).await?;
+    }
+    copy.send(TRAILER.as_slice()).await?;
     let copied = copy.finish().await?;
     let (series, hours): (Vec<i64>, Vec<i64>) = hours(samples).into_iter().unzip();
     sqlx::query(MARK).bind(series).bind(hours).execute(&mut *savepoint).await?;

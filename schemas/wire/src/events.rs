@@ -1,6 +1,7 @@
 //! What a reader thread tells its lane, in one order per partition.
 
 use crate::KafkaProblem;
+use crate::room::{Held, Room};
 use rdkafka::message::{BorrowedMessage, Message};
 use records::{Offset, Partition};
 use std::time::Duration;
@@ -10,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Events between a thread and its lane.
 const EVENTS_MAX: usize = 20_000;
-/// How long a full channel is left alone before the next try.
-const FULL_CHANNEL_PAUSE: Duration = Duration::from_millis(1);
+/// How long a full channel or room is left alone before the next try.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
 
 /// What a reader thread tells its lane.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub enum Event {
 }
 
 /// A record as it was fetched.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Incoming {
     /// Its partition.
     pub partition: Partition,
@@ -47,6 +48,8 @@ pub struct Incoming {
     pub payload: Option<Vec<u8>>,
     /// When it was made or appended, in milliseconds since the epoch, as the topic is set.
     pub timestamp_ms: Option<i64>,
+    /// What it takes of its reader's memory.
+    pub held: Held,
 }
 
 /// What a partition holds: offsets from `first` to before `end`.
@@ -98,6 +101,7 @@ impl From<&BorrowedMessage<'_>> for Incoming {
             key: message.key().map(<[u8]>::to_vec),
             payload: message.payload().map(<[u8]>::to_vec),
             timestamp_ms: message.timestamp().to_millis(),
+            held: Held::default(),
         }
     }
 }
@@ -105,13 +109,24 @@ impl From<&BorrowedMessage<'_>> for Incoming {
 /// The thread's end of the channel.
 pub(crate) struct EventSink {
     sender: mpsc::Sender<Event>,
+    room: Room,
     stop: CancellationToken,
 }
 
 impl EventSink {
-    pub(crate) fn new(stop: CancellationToken) -> (Self, mpsc::Receiver<Event>) {
+    pub(crate) fn new(stop: CancellationToken, room: Room) -> (Self, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
-        (Self { sender, stop }, receiver)
+        (Self { sender, room, stop }, receiver)
+    }
+
+    /// Waits while the records that are still held fill the room.
+    pub(crate) fn tell_record(&self, message: &BorrowedMessage<'_>) {
+        while self.room.is_full() && !self.stop.is_cancelled() {
+            std::thread::sleep(FULL_PAUSE);
+        }
+        let bytes = message.key_len() + message.payload_len();
+        let held = self.room.take(bytes);
+        self.tell(Event::Record(Incoming { held, ..message.into() }));
     }
 
     /// Waits while the channel is full; gives up when the reader is stopped or the lane has gone.
@@ -121,7 +136,7 @@ impl EventSink {
                 return;
             }
             event = back;
-            std::thread::sleep(FULL_CHANNEL_PAUSE);
+            std::thread::sleep(FULL_PAUSE);
         }
     }
 
@@ -146,7 +161,7 @@ mod tests {
     #[test]
     fn a_full_channel_does_not_outlast_the_stop() {
         let stop = CancellationToken::new();
-        let (sink, receiver) = EventSink::new(stop.clone());
+        let (sink, receiver) = EventSink::new(stop.clone(), Room::new(1));
         stop.cancel();
         let partition = Partition(0);
         (0..=EVENTS_MAX).for_each(|_| sink.tell(Event::Revoked { partition }));

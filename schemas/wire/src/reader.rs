@@ -7,6 +7,7 @@ use crate::events::{Event, EventSink, PartitionStart};
 use crate::handle::{Command, ReaderHandle};
 use crate::place::Place;
 use crate::rebalance::{Positions, Rebalancing};
+use crate::room::Room;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -38,8 +39,15 @@ pub struct GroupOptions {
     pub group: String,
     /// The member's lasting name (static membership), such as the worker's slot.
     pub instance_id: Option<String>,
-    /// The most kibibytes of fetched records that wait in the client.
+    /// The most kibibytes of fetched records that wait in the client, and as many again that were
+    /// handed over and have not been dropped.
     pub queue_kibibytes_max: usize,
+}
+
+impl GroupOptions {
+    fn room(&self) -> Room {
+        Room::new(self.queue_kibibytes_max * 1024)
+    }
 }
 
 /// A running reader thread; dropping it stops it and waits for its end.
@@ -65,7 +73,7 @@ impl Reader {
         if let Some(instance) = &options.instance_id {
             config.set("group.instance.id", instance);
         }
-        Self::start(&config, Place::new(settings, topic), Some(positions))
+        Self::start(&config, Place::new(settings, topic), (options.room(), Some(positions)))
     }
 
     /// Reads a topic's partitions as they are [assigned](ReaderHandle::assign) by hand.
@@ -77,7 +85,8 @@ impl Reader {
         topic: &str,
         options: &GroupOptions,
     ) -> Result<(Self, mpsc::Receiver<Event>), KafkaProblem> {
-        Self::start(&consumer_config(settings, options), Place::new(settings, topic), None)
+        let config = consumer_config(settings, options);
+        Self::start(&config, Place::new(settings, topic), (options.room(), None))
     }
 
     /// Commands to it.
@@ -89,10 +98,10 @@ impl Reader {
     fn start(
         config: &ClientConfig,
         place: Place,
-        positions: Option<Arc<dyn Positions>>,
+        (room, positions): (Room, Option<Arc<dyn Positions>>),
     ) -> Result<(Self, mpsc::Receiver<Event>), KafkaProblem> {
         let stop = CancellationToken::new();
-        let (events, receiver) = EventSink::new(stop.clone());
+        let (events, receiver) = EventSink::new(stop.clone(), room);
         let subscribes = positions.is_some();
         let context = Rebalancing { events, positions, place: place.clone() };
         let consumer: BaseConsumer<Rebalancing> =
@@ -137,7 +146,7 @@ impl Worker {
             self.obey_all();
             match self.consumer.poll(POLL) {
                 None => {}
-                Some(Ok(message)) => self.events().tell(Event::Record((&message).into())),
+                Some(Ok(message)) => self.events().tell_record(&message),
                 Some(Err(source)) if self.is_old_news(&source) => {}
                 Some(Err(source)) => self.tell_failure("reading", source),
             }

@@ -7,7 +7,7 @@ use records::topics::{extent_key, object_key};
 use records::{Encoder, EntityType, NativeId, SourceName, TypeName, Upsert, Value};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
-use wire::{Incoming, Registry, RegistrySettings, SchemaId, frame};
+use wire::{Held, Incoming, Registry, RegistrySettings, SchemaId, frame};
 
 /// The attributes: the same of both types.
 pub const NAMES: [&str; 4] = ["name", "size", "tags", "labels"];
@@ -166,7 +166,8 @@ impl Kinds {
             }
         };
         let (partition, offset) = (records::Partition(0), records::Offset(0));
-        Incoming { partition, offset, key: None, payload: Some(payload), timestamp_ms: None }
+        let (payload, held) = (Some(payload), Held::default());
+        Incoming { partition, offset, key: None, payload, timestamp_ms: None, held }
     }
 
     fn upsert(
