@@ -13,6 +13,9 @@ pub type Part = (String, Option<String>);
 const IN_PART: &str = "source = $1 AND native_id >= $2 AND ($3::text IS NULL OR native_id < $3)";
 const LISTED: &str = "EXISTS (SELECT FROM unnest($5::text[]) AS key WHERE key = native_id)";
 
+/// A plan for any range would not know that this one is short, or that it has an end.
+const PLAN: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
+
 /// Ends the living rows of a part that the extent does not list and revives the dead ones that it
 /// lists; gives the number of rows changed. On equal versions alive wins.
 ///
@@ -38,6 +41,7 @@ pub async fn sweep(
          WHERE {IN_PART} AND (existence_version IS NULL OR NOT alive AND existence_version <= $4) \
          AND {LISTED}"
     );
+    sqlx::raw_sql(PLAN).execute(&mut *connection).await?;
     let bound = |statement| bind(statement, extent, part);
     let ended = bound(end).execute(&mut *connection).await?.rows_affected();
     let revived = bound(revive).execute(&mut *connection).await?.rows_affected();

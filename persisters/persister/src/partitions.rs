@@ -20,9 +20,11 @@ const RELEASE_EVERY: Duration = Duration::from_secs(5);
 const SETTLE_EVERY: Duration = Duration::from_secs(30);
 
 /// The comparison of positions makes lost commits good. A member that sleeps in a transaction loses
-/// it before the group gives its partitions away: the next owner would wait for its locks.
-const SESSION: &str =
-    "SET synchronous_commit = off; SET idle_in_transaction_session_timeout = '5s'";
+/// it before the group gives its partitions away: the next owner would wait for its locks. Batches
+/// look rows up by their keys from the first one on: a plan for the first batches alone would read
+/// whole tables.
+const SESSION: &str = "SET synchronous_commit = off; \
+     SET idle_in_transaction_session_timeout = '5s'; SET plan_cache_mode = force_generic_plan";
 
 /// How long the table may give a partition to another member than the group does: whoever was
 /// thrown out of the group has heard of it by then.
