@@ -5,12 +5,14 @@ mod error;
 mod new_keys;
 mod overlays;
 mod parameter;
+mod purge;
 mod sweep;
 mod transaction;
 mod upserts;
 
 pub use error::InventoryError;
 pub use new_keys::NewKeys;
+pub use purge::{PURGE_MAX, purge};
 pub use sweep::{Part, remember, sweep};
-pub use transaction::{Lock, covers, lock, try_lock_purge};
+pub use transaction::{Lock, covers, lock, tables, try_lock_purge};
 pub use upserts::{Apply, Counts, Covers, Sets, base_schemas};

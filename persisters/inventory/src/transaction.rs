@@ -103,3 +103,20 @@ pub fn slot(source: &str, kind: &str) -> i32 {
     let hash = hash(bytes);
     i32::from((hash ^ (hash >> 32)).to_le_bytes()[0])
 }
+
+/// The tables of entity types: that of one, if there is one already, or all.
+///
+/// # Errors
+/// [`InventoryError::Database`].
+pub async fn tables(
+    connection: &mut PgConnection,
+    entity_type: Option<&str>,
+) -> Result<Vec<String>, InventoryError> {
+    Ok(sqlx::query_scalar(
+        "SELECT tablename::text FROM pg_catalog.pg_tables \
+         WHERE schemaname = 'inventory_all' AND ($1::text IS NULL OR tablename = $1) ORDER BY 1",
+    )
+    .bind(entity_type)
+    .fetch_all(connection)
+    .await?)
+}

@@ -66,7 +66,9 @@ impl Running<'_> {
         self.trouble.end();
         let label = LaneLabel { lane: self.lane.name };
         let seconds = started.elapsed().as_secs_f64();
-        self.lane.metrics.busy.get_or_create(&label).inc_by(seconds);
+        // The lane's: it is busy all the time when all of its connections are.
+        let of_lane = seconds / self.lane.progress.connections().max(1) as f64;
+        self.lane.metrics.busy.get_or_create(&label).inc_by(of_lane);
         self.lane.metrics.batch_duration.get_or_create(&label).observe(seconds);
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! One lane: it wakes, fetches what has arrived, and applies it.
+//! One connection of a lane: it wakes, fetches what has arrived, and applies it. A lane has several
+//! of them, each with partitions of its own.
 
 use crate::dead_letters::DeadLetters;
 use crate::error::PersistError;
@@ -26,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub struct Lane {
     /// Which one.
     pub name: LaneName,
+    /// Which of its connections.
+    pub number: usize,
     /// Whose positions.
     pub owner: Owner,
     /// Where connections come from.

@@ -24,7 +24,6 @@ pub use error::PersistError;
 pub use inventory::Counts;
 pub use licence::Licence;
 pub use metrics::Metrics;
-pub use purge::purge;
 pub use run::{COMPONENTS, run};
 pub use settings::{DEFAULTS, Settings};
 pub use step::apply;

@@ -81,7 +81,7 @@ pub struct Metrics {
     pub dead_letters: Family<ClassLabel, Counter>,
     /// Tombstones that were removed.
     pub tombstones_purged: Counter,
-    /// Seconds spent on batches.
+    /// Seconds spent on batches, as a share of each of the lane's connections that has partitions.
     pub busy: Family<LaneLabel, Counter<f64, AtomicU64>>,
     /// Seconds from a batch's fetch to its commit.
     pub batch_duration: Family<LaneLabel, Histogram>,

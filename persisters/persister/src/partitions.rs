@@ -76,12 +76,21 @@ impl Running<'_> {
         self.lane.progress.released(partition);
     }
 
+    /// Whether this is the one that looks after what all lanes have in common.
+    fn is_first(&self) -> bool {
+        self.lane.name == LaneName::Live && self.lane.number == 0
+    }
+
     /// Compares the positions with the table's: a person may have moved them, or another member
-    /// may own them.
+    /// may own them. Without partitions no connection is needed.
     ///
     /// # Errors
     /// What a person must mend.
     pub(crate) async fn look(&mut self) -> Result<(), PersistError> {
+        if self.expected.is_empty() && self.disowned.is_empty() && !self.is_first() {
+            self.connection = None;
+            return Ok(());
+        }
         match self.look_at_tables().await {
             Ok(positions) => self.compare(&positions),
             Err(error) => {
@@ -93,9 +102,7 @@ impl Running<'_> {
     }
 
     async fn look_at_tables(&mut self) -> Result<HashMap<Partition, Offset>, PersistError> {
-        if self.lane.name == LaneName::Live
-            && self.released_at.is_none_or(|at| at.elapsed() >= RELEASE_EVERY)
-        {
+        if self.is_first() && self.released_at.is_none_or(|at| at.elapsed() >= RELEASE_EVERY) {
             let (ready, waiting) = release(self.connect().await?).await?;
             self.released_at = Some(Instant::now());
             self.lane.metrics.waiting_types.set(i64::try_from(waiting).unwrap_or(i64::MAX));

@@ -34,7 +34,8 @@ struct Opened {
     name: LaneName,
     owner: Owner,
     reader: Reader,
-    events: mpsc::Receiver<Event>,
+    /// One for each of its connections.
+    events: Vec<mpsc::Receiver<Event>>,
 }
 
 /// Runs all lanes until `stop`.
@@ -96,23 +97,26 @@ async fn run_as(
     let (live, group) = (progresses[0].clone(), opened[0].reader.handle());
     let (mut lanes, mut readers) = (JoinSet::new(), Vec::new());
     for (Opened { name, owner, reader, events }, progress) in opened.into_iter().zip(&progresses) {
-        let lane = Lane {
-            name,
-            owner,
-            database: settings.database.clone(),
-            reader: reader.handle(),
-            group: group.clone(),
-            types: Types::new(registry.clone()),
-            dead_letters: letters.clone(),
-            metrics: metrics.clone(),
-            keeper: keeper.clone(),
-            health: health.clone(),
-            progress: progress.clone(),
-            live: live.clone(),
-            batch_records: settings.batch_records,
-            history: settings.history,
-        };
-        lanes.spawn(lane.run(events, stop.clone()));
+        for (number, events) in events.into_iter().enumerate() {
+            let lane = Lane {
+                name,
+                number,
+                owner: owner.clone(),
+                database: settings.database.clone(),
+                reader: reader.handle(),
+                group: group.clone(),
+                types: Types::new(registry.clone()),
+                dead_letters: letters.clone(),
+                metrics: metrics.clone(),
+                keeper: keeper.clone(),
+                health: health.clone(),
+                progress: progress.of_connection(number),
+                live: live.clone(),
+                batch_records: settings.batch_records,
+                history: settings.history,
+            };
+            lanes.spawn(lane.run(events, stop.clone()));
+        }
         readers.push(reader);
     }
     lanes.spawn(lag::measure(progresses, metrics.clone(), stop.clone()));
@@ -141,6 +145,7 @@ fn open(
         group: settings.group.clone(),
         instance_id: settings.instance.clone(),
         queue_kibibytes_max: settings.queue_kibibytes_max,
+        channels: settings.connections,
     };
     let mut beside = Vec::new();
     for (name, topic) in BESIDE {

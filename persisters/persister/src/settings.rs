@@ -24,6 +24,8 @@ pub struct Settings {
     pub group: String,
     /// The member's slot in the group.
     pub instance: Option<String>,
+    /// How many connections each lane has at most.
+    pub connections: usize,
     /// The most records of one transaction.
     pub batch_records: usize,
     /// The most kibibytes that wait in each lane's client.
@@ -75,6 +77,10 @@ impl Settings {
         let mut own = root.section("persister");
         let group = own.required("group");
         let instance = own.optional("instance");
+        let connections = own.required("connections");
+        if connections == Some(0) {
+            own.mistake("connections", "is 0; make it at least 1");
+        }
         let batch_records = own.required("batch_records");
         let queue_kibibytes_max = own.required("queue_kibibytes_max");
         let purge_every = own.duration("purge_every");
@@ -85,6 +91,7 @@ impl Settings {
             database: database?,
             group: group?,
             instance,
+            connections: connections?,
             batch_records: batch_records?,
             queue_kibibytes_max: queue_kibibytes_max?,
             purge_every: purge_every?,

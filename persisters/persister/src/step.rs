@@ -4,9 +4,7 @@ use crate::decode::Work;
 use crate::error::PersistError;
 use crate::licence::Licence;
 use crate::types::Table;
-use inventory::{Apply, Counts};
-use inventory::{Lock, covers, lock};
-use inventory::{remember, sweep};
+use inventory::{Apply, Counts, Lock, covers, lock, remember, sweep, tables};
 use plan::Batch;
 use records::contract::Extent;
 use records::{TypeName, Version};
@@ -107,21 +105,4 @@ async fn keep(
         .map(|(from, to, version)| (from.to_owned(), to.map(str::to_owned), version.micros()))
         .collect();
     Ok(remember(connection, (&extent.source, own), &ranges).await?)
-}
-
-/// The tables of entity types: that of one, if there is one already, or all.
-///
-/// # Errors
-/// [`PersistError::Database`].
-pub(crate) async fn tables(
-    connection: &mut PgConnection,
-    entity_type: Option<&str>,
-) -> Result<Vec<String>, PersistError> {
-    Ok(sqlx::query_scalar(
-        "SELECT tablename::text FROM pg_catalog.pg_tables \
-         WHERE schemaname = 'inventory_all' AND ($1::text IS NULL OR tablename = $1) ORDER BY 1",
-    )
-    .bind(entity_type)
-    .fetch_all(connection)
-    .await?)
 }

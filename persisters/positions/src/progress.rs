@@ -14,7 +14,9 @@ const WAIT_MAX: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct Progress {
     topic: String,
-    next: watch::Sender<HashMap<Partition, Offset>>,
+    /// With the number of the lane's connection that takes care of the partition.
+    next: watch::Sender<HashMap<Partition, (usize, Offset)>>,
+    connection: usize,
     admin: Admin,
 }
 
@@ -22,7 +24,7 @@ impl Progress {
     /// No partition yet.
     #[must_use]
     pub fn new(topic: String, admin: Admin) -> Self {
-        Self { topic, next: watch::Sender::new(HashMap::new()), admin }
+        Self { topic, next: watch::Sender::new(HashMap::new()), connection: 0, admin }
     }
 
     /// The lane's topic.
@@ -31,20 +33,36 @@ impl Progress {
         &self.topic
     }
 
-    /// The lane has committed up to these offsets of partitions that are its own.
+    /// The same, for one of the lane's connections.
+    #[must_use]
+    pub fn of_connection(&self, number: usize) -> Self {
+        Self { connection: number, ..self.clone() }
+    }
+
+    /// The connection has committed up to these offsets of partitions that are its own.
     pub fn applied(&self, next: impl IntoIterator<Item = (Partition, Offset)>) {
+        let next = next.into_iter().map(|(partition, next)| (partition, (self.connection, next)));
         self.next.send_modify(|known| known.extend(next));
     }
 
-    /// The partition is another member's.
+    /// The partition is not this connection's any more.
     pub fn released(&self, partition: Partition) {
-        self.next.send_if_modified(|known| known.remove(&partition).is_some());
+        let is_own = |known: &HashMap<Partition, (usize, Offset)>| {
+            known.get(&partition).is_some_and(|(connection, _)| *connection == self.connection)
+        };
+        self.next.send_if_modified(|known| is_own(known) && known.remove(&partition).is_some());
+    }
+
+    /// How many of the lane's connections have partitions.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.next.borrow().values().map(|(connection, _)| connection).collect::<HashSet<_>>().len()
     }
 
     /// The lane's partitions and their positions.
     #[must_use]
     pub fn positions(&self) -> HashMap<Partition, Offset> {
-        self.next.borrow().clone()
+        self.next.borrow().iter().map(|(partition, (_, next))| (*partition, *next)).collect()
     }
 
     /// What the lane's partitions hold at the time of the call.
@@ -72,9 +90,9 @@ impl Progress {
 
     /// Whether everything before these offsets has been committed, waiting a little for it.
     pub async fn reaches(&self, ends: &[(Partition, Offset)]) -> bool {
-        let reached = |applied: &HashMap<Partition, Offset>| {
+        let reached = |applied: &HashMap<Partition, (usize, Offset)>| {
             ends.iter().all(|(partition, end)| {
-                end.0 == 0 || applied.get(partition).is_some_and(|next| next >= end)
+                end.0 == 0 || applied.get(partition).is_some_and(|(_, next)| next >= end)
             })
         };
         let mut applied = self.next.subscribe();

@@ -1,18 +1,9 @@
 //! What a reader thread tells its lane, in one order per partition.
 
 use crate::KafkaProblem;
-use crate::room::{Held, Room};
+use crate::room::Held;
 use rdkafka::message::{BorrowedMessage, Message};
 use records::{Offset, Partition};
-use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio_util::sync::CancellationToken;
-
-/// Events between a thread and its lane.
-const EVENTS_MAX: usize = 20_000;
-/// How long a full channel or room is left alone before the next try.
-const FULL_PAUSE: Duration = Duration::from_millis(1);
 
 /// What a reader thread tells its lane.
 #[derive(Debug)]
@@ -103,68 +94,5 @@ impl From<&BorrowedMessage<'_>> for Incoming {
             timestamp_ms: message.timestamp().to_millis(),
             held: Held::default(),
         }
-    }
-}
-
-/// The thread's end of the channel.
-pub(crate) struct EventSink {
-    sender: mpsc::Sender<Event>,
-    room: Room,
-    stop: CancellationToken,
-}
-
-impl EventSink {
-    pub(crate) fn new(stop: CancellationToken, room: Room) -> (Self, mpsc::Receiver<Event>) {
-        let (sender, receiver) = mpsc::channel(EVENTS_MAX);
-        (Self { sender, room, stop }, receiver)
-    }
-
-    /// Waits while the records that are still held fill the room.
-    pub(crate) fn tell_record(&self, message: &BorrowedMessage<'_>) {
-        while self.room.is_full() && !self.stop.is_cancelled() {
-            std::thread::sleep(FULL_PAUSE);
-        }
-        let bytes = message.key_len() + message.payload_len();
-        let held = self.room.take(bytes);
-        self.tell(Event::Record(Incoming { held, ..message.into() }));
-    }
-
-    /// Waits while the channel is full; gives up when the reader is stopped or the lane has gone.
-    pub(crate) fn tell(&self, mut event: Event) {
-        while let Err(TrySendError::Full(back)) = self.sender.try_send(event) {
-            if self.stop.is_cancelled() {
-                return;
-            }
-            event = back;
-            std::thread::sleep(FULL_PAUSE);
-        }
-    }
-
-    pub(crate) fn tell_assigned(&self, starts: &[(Partition, PartitionStart)]) {
-        for (partition, start) in starts {
-            self.tell(Event::Assigned { partition: *partition, start: *start });
-        }
-    }
-
-    pub(crate) fn tell_revoked(&self, partitions: &[Partition]) {
-        for partition in partitions {
-            self.tell(Event::Revoked { partition: *partition });
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Nobody drains the channel: a thread that waited for ever could not be joined.
-    #[test]
-    fn a_full_channel_does_not_outlast_the_stop() {
-        let stop = CancellationToken::new();
-        let (sink, receiver) = EventSink::new(stop.clone(), Room::new(1));
-        stop.cancel();
-        let partition = Partition(0);
-        (0..=EVENTS_MAX).for_each(|_| sink.tell(Event::Revoked { partition }));
-        assert_eq!(receiver.len(), EVENTS_MAX);
     }
 }

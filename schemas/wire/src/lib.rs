@@ -15,6 +15,7 @@ mod registry;
 mod room;
 mod scan;
 mod settings;
+mod sink;
 mod table;
 
 pub use admin::{Admin, TopicOutcome, TopicSpec};

@@ -1,13 +1,14 @@
-//! Reader threads: one thread owns one consumer and turns it into a bounded channel of events.
+//! Reader threads: one thread owns one consumer and turns it into bounded channels of events.
 //!
-//! A lane's events come in one order: a partition is assigned before its records, revoked after
-//! them, and assigned anew after it was reset, so that stale records can be told from fresh ones.
+//! A partition's events come in one order: it is assigned before its records, revoked after them,
+//! and assigned anew after it was reset, so that stale records can be told from fresh ones.
 
-use crate::events::{Event, EventSink, PartitionStart};
+use crate::events::{Event, PartitionStart};
 use crate::handle::{Command, ReaderHandle};
 use crate::place::Place;
 use crate::rebalance::{Positions, Rebalancing};
 use crate::room::Room;
+use crate::sink::EventSink;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -42,12 +43,8 @@ pub struct GroupOptions {
     /// The most kibibytes of fetched records that wait in the client, and as many again that were
     /// handed over and have not been dropped.
     pub queue_kibibytes_max: usize,
-}
-
-impl GroupOptions {
-    fn room(&self) -> Room {
-        Room::new(self.queue_kibibytes_max * 1024)
-    }
+    /// Into how many channels the partitions are divided; at least one.
+    pub channels: usize,
 }
 
 /// A running reader thread; dropping it stops it and waits for its end.
@@ -67,13 +64,13 @@ impl Reader {
         topic: &str,
         options: &GroupOptions,
         positions: Arc<dyn Positions>,
-    ) -> Result<(Self, mpsc::Receiver<Event>), KafkaProblem> {
+    ) -> Result<(Self, Vec<mpsc::Receiver<Event>>), KafkaProblem> {
         let mut config = consumer_config(settings, options);
         config.set("partition.assignment.strategy", "cooperative-sticky");
         if let Some(instance) = &options.instance_id {
             config.set("group.instance.id", instance);
         }
-        Self::start(&config, Place::new(settings, topic), (options.room(), Some(positions)))
+        Self::start(&config, Place::new(settings, topic), (options, Some(positions)))
     }
 
     /// Reads a topic's partitions as they are [assigned](ReaderHandle::assign) by hand.
@@ -84,9 +81,9 @@ impl Reader {
         settings: &KafkaSettings,
         topic: &str,
         options: &GroupOptions,
-    ) -> Result<(Self, mpsc::Receiver<Event>), KafkaProblem> {
+    ) -> Result<(Self, Vec<mpsc::Receiver<Event>>), KafkaProblem> {
         let config = consumer_config(settings, options);
-        Self::start(&config, Place::new(settings, topic), (options.room(), None))
+        Self::start(&config, Place::new(settings, topic), (options, None))
     }
 
     /// Commands to it.
@@ -98,10 +95,11 @@ impl Reader {
     fn start(
         config: &ClientConfig,
         place: Place,
-        (room, positions): (Room, Option<Arc<dyn Positions>>),
-    ) -> Result<(Self, mpsc::Receiver<Event>), KafkaProblem> {
+        (options, positions): (&GroupOptions, Option<Arc<dyn Positions>>),
+    ) -> Result<(Self, Vec<mpsc::Receiver<Event>>), KafkaProblem> {
         let stop = CancellationToken::new();
-        let (events, receiver) = EventSink::new(stop.clone(), room);
+        let room = Room::new(options.queue_kibibytes_max * 1024);
+        let (events, receivers) = EventSink::new(options.channels, room, stop.clone());
         let subscribes = positions.is_some();
         let context = Rebalancing { events, positions, place: place.clone() };
         let consumer: BaseConsumer<Rebalancing> =
@@ -116,7 +114,7 @@ impl Reader {
             .name("kafka-reader".to_owned())
             .spawn(move || worker.run())
             .map_err(|error| KafkaProblem::Thread(error.to_string()))?;
-        Ok((Self { handle, stop, thread: Some(thread) }, receiver))
+        Ok((Self { handle, stop, thread: Some(thread) }, receivers))
     }
 }
 
@@ -249,7 +247,7 @@ impl Worker {
     }
 
     fn tell_failure(&self, action: &str, source: KafkaError) {
-        self.events().tell(Event::Problem(self.place().failed(action, source)));
+        self.events().tell_problem(&self.place().failed(action, source));
     }
 
     fn events(&self) -> &EventSink {

@@ -1,9 +1,9 @@
 //! The rebalance callback: partitions of a group come and go with their owner's knowledge.
 
 use crate::PartitionStart;
-use crate::events::{Event, EventSink};
 use crate::place::Place;
 use crate::quiet::note;
+use crate::sink::EventSink;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -59,7 +59,7 @@ impl ConsumerContext for Rebalancing {
         };
         if let Err(source) = answered {
             let problem = self.place.failed("answering a rebalance of", source);
-            self.events.tell(Event::Problem(problem));
+            self.events.tell_problem(&problem);
         }
     }
 }

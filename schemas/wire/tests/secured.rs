@@ -27,7 +27,8 @@ fn settings(kafka: &SecuredKafka, password_file: &Path) -> KafkaSettings {
 }
 
 fn options() -> GroupOptions {
-    GroupOptions { group: "g".to_owned(), instance_id: None, queue_kibibytes_max: 1024 }
+    let group = "g".to_owned();
+    GroupOptions { group, instance_id: None, queue_kibibytes_max: 1024, channels: 1 }
 }
 
 async fn publish(settings: &KafkaSettings) -> Result<(), KafkaProblem> {
@@ -40,12 +41,12 @@ async fn publish(settings: &KafkaSettings) -> Result<(), KafkaProblem> {
 
 /// The first record or problem of the topic's only partition.
 async fn read(settings: &KafkaSettings) -> Event {
-    let (reader, mut events) =
+    let (reader, mut channels) =
         Reader::of_partitions(settings, &settings.topic(Topic::Control), &options())
             .expect("the settings are valid");
     reader.handle().assign(vec![(records::Partition(0), PartitionStart::Beginning)]);
     loop {
-        match events.recv().await.expect("the reader runs") {
+        match channels[0].recv().await.expect("the reader runs") {
             Event::Assigned { .. } | Event::Revoked { .. } => {}
             event => return event,
         }

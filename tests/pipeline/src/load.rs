@@ -260,14 +260,14 @@ async fn read_all(
     topic: &str,
     ends: &BTreeMap<Partition, Offset>,
 ) -> Outcome<Vec<Incoming>> {
-    let options =
-        GroupOptions { group: "tests".to_owned(), instance_id: None, queue_kibibytes_max: 16_384 };
-    let (reader, mut events) = Reader::of_partitions(kafka, topic, &options)?;
+    let (group, instance_id) = ("tests".to_owned(), None);
+    let options = GroupOptions { group, instance_id, queue_kibibytes_max: 262_144, channels: 1 };
+    let (reader, mut channels) = Reader::of_partitions(kafka, topic, &options)?;
     reader.handle().assign(ends.keys().map(|p| (*p, PartitionStart::Beginning)).collect());
     let wanted: i64 = ends.values().map(|end| end.0).sum();
     let mut records = Vec::new();
     while records.len() < usize::try_from(wanted)? {
-        match events.recv().await.ok_or("the reader has ended")? {
+        match channels[0].recv().await.ok_or("the reader has ended")? {
             Event::Record(record) => records.push(record),
             Event::Problem(problem) => return Err(problem.into()),
             Event::Assigned { .. } | Event::Revoked { .. } => {}

@@ -132,7 +132,7 @@ async fn a_tombstone_stays_while_the_topics_may_hold_older_records() {
         "UPDATE inventory_all.\"{name}\" SET gone_at = '1999-12-31' WHERE native_id <> 'b'"
     );
     sqlx::query(AssertSqlSafe(long_gone)).execute(&mut member.connection).await.unwrap();
-    let purged = persister::purge(&mut member.connection, name, at(5)).await.unwrap();
+    let purged = inventory::purge(&mut member.connection, name, at(5)).await.unwrap();
     let ids: Vec<&str> = purged.iter().map(|(_, id)| id.as_str()).collect();
     assert_eq!(ids, ["a"], "b has gone since, and c's version is newer");
 }

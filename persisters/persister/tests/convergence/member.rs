@@ -2,10 +2,11 @@
 
 use chassis::ExitKind;
 use harness::World;
+use inventory::purge;
 use oracle::history::{Object, Record};
 use oracle::kinds::Kinds;
 use oracle::replay::Done;
-use persister::{Decoded, Licence, PersistError, Types, Work, apply, decode, purge};
+use persister::{Decoded, Licence, PersistError, Types, Work, apply, decode};
 use plan::Spare;
 use records::Version;
 use sqlx::{Connection, PgConnection};

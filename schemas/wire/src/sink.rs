@@ -1,0 +1,136 @@
+//! The thread's end of its channels: which event goes to whom, and how much of it.
+
+use crate::KafkaProblem;
+use crate::events::{Event, Incoming, PartitionStart};
+use crate::room::Room;
+use rdkafka::message::{BorrowedMessage, Message};
+use records::Partition;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_util::sync::CancellationToken;
+
+/// Events that wait in a channel.
+const EVENTS_MAX: usize = 20_000;
+/// How long a full channel or room is left alone before the next try.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+
+/// The thread's end of its channels. The events of a partition go through one of them.
+pub(crate) struct EventSink {
+    senders: Vec<Sender<Event>>,
+    /// The channels of the partitions that are assigned. Only the thread itself locks it: it is
+    /// what the client's callbacks share with their thread.
+    routes: Mutex<HashMap<Partition, usize>>,
+    room: Room,
+    stop: CancellationToken,
+}
+
+impl EventSink {
+    pub(crate) fn new(
+        channels: usize,
+        room: Room,
+        stop: CancellationToken,
+    ) -> (Self, Vec<Receiver<Event>>) {
+        let (senders, receivers) = (0..channels).map(|_| channel(EVENTS_MAX)).unzip();
+        (Self { senders, routes: Mutex::default(), room, stop }, receivers)
+    }
+
+    /// Waits while the records that are still held fill the room. A record of a partition that is
+    /// not assigned any more is its next owner's.
+    pub(crate) fn tell_record(&self, message: &BorrowedMessage<'_>) {
+        let partition = Partition(message.partition());
+        let Some(route) = self.with_routes(|routes| routes.get(&partition).copied()) else {
+            return;
+        };
+        while self.room.is_full() && !self.stop.is_cancelled() {
+            std::thread::sleep(FULL_PAUSE);
+        }
+        let held = self.room.take(message.key_len() + message.payload_len());
+        self.tell(route, Event::Record(Incoming { held, ..message.into() }));
+    }
+
+    /// A problem is everybody's.
+    pub(crate) fn tell_problem(&self, problem: &KafkaProblem) {
+        for route in 0..self.senders.len() {
+            self.tell(route, Event::Problem(problem.clone()));
+        }
+    }
+
+    /// A partition that was assigned before keeps its channel; a new one gets the channel with the
+    /// fewest.
+    pub(crate) fn tell_assigned(&self, starts: &[(Partition, PartitionStart)]) {
+        for (partition, start) in starts {
+            let route = self.with_routes(|routes| {
+                let load = |channel: &usize| routes.values().filter(|r| *r == channel).count();
+                let least = (0..self.senders.len()).min_by_key(load).unwrap_or_default();
+                *routes.entry(*partition).or_insert(least)
+            });
+            self.tell(route, Event::Assigned { partition: *partition, start: *start });
+        }
+    }
+
+    pub(crate) fn tell_revoked(&self, partitions: &[Partition]) {
+        for partition in partitions {
+            if let Some(route) = self.with_routes(|routes| routes.remove(partition)) {
+                self.tell(route, Event::Revoked { partition: *partition });
+            }
+        }
+    }
+
+    fn with_routes<T>(&self, work: impl FnOnce(&mut HashMap<Partition, usize>) -> T) -> T {
+        work(&mut self.routes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits while the channel is full; gives up when the reader is stopped or the lane has gone.
+    fn tell(&self, route: usize, mut event: Event) {
+        while let Err(TrySendError::Full(back)) = self.senders[route].try_send(event) {
+            if self.stop.is_cancelled() {
+                return;
+            }
+            event = back;
+            std::thread::sleep(FULL_PAUSE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assigned(sink: &EventSink, partitions: &[i32]) {
+        let start = |number: &i32| (Partition(*number), PartitionStart::Beginning);
+        sink.tell_assigned(&partitions.iter().map(start).collect::<Vec<_>>());
+    }
+
+    fn told(receiver: &mut Receiver<Event>) -> Vec<String> {
+        let events = std::iter::from_fn(|| receiver.try_recv().ok());
+        let text = |event| match event {
+            Event::Assigned { partition, .. } => format!("+{}", partition.0),
+            Event::Revoked { partition } => format!("-{}", partition.0),
+            Event::Record(_) | Event::Problem(_) => String::new(),
+        };
+        events.map(text).collect()
+    }
+
+    #[test]
+    fn a_partition_keeps_its_channel_and_channels_have_about_as_many() {
+        let (sink, mut receivers) = EventSink::new(2, Room::new(1), CancellationToken::new());
+        assigned(&sink, &[0, 1, 2, 3]);
+        sink.tell_revoked(&[Partition(0), Partition(2), Partition(9)]);
+        assigned(&sink, &[1, 4, 5, 6]);
+        assert_eq!(told(&mut receivers[0]), ["+0", "+2", "-0", "-2", "+4", "+5", "+6"]);
+        assert_eq!(told(&mut receivers[1]), ["+1", "+3", "+1"]);
+    }
+
+    /// Nobody drains the channel: a thread that waited for ever could not be joined.
+    #[test]
+    fn a_full_channel_does_not_outlast_the_stop() {
+        let stop = CancellationToken::new();
+        let (sink, receivers) = EventSink::new(1, Room::new(1), stop.clone());
+        stop.cancel();
+        (0..=EVENTS_MAX).for_each(|_| assigned(&sink, &[0]));
+        assert_eq!(receivers[0].len(), EVENTS_MAX);
+    }
+}
