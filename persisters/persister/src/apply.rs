@@ -9,8 +9,7 @@ use crate::licence::Licence;
 use crate::metrics::{ClassLabel, Lane as LaneName, LaneLabel};
 use crate::seen::{remember, sources};
 use crate::step;
-use crate::types::Known;
-use crate::waiting::{Skipped, Waiting, park};
+use catalog::{Known, Skipped, Waiting, park};
 use inventory::{Counts, InventoryError};
 use positions::{Advance, Owner, Stamp, advance};
 use records::{Partition, Version};
@@ -128,7 +127,7 @@ impl Running<'_> {
     async fn look_up_schemas(&mut self, fetched: &[Incoming]) -> Result<(), PersistError> {
         self.connect().await?;
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        self.lane.types.look_up_all(connection, fetched).await
+        Ok(self.lane.types.look_up_all(connection, fetched).await?)
     }
 
     async fn bury(
@@ -192,7 +191,7 @@ impl Running<'_> {
         step: &Step,
         licence: &Licence,
     ) -> Result<Counts, PersistError> {
-        let tables = self.lane.types.known().tables_of(&step.work);
+        let tables = step.work.tables(self.lane.types.known());
         let owner = self.lane.owner.clone();
         let mut transaction = self.connect().await?.begin().await?;
         moves.run(&mut transaction, &owner).await?;
@@ -209,7 +208,7 @@ impl Running<'_> {
         step: &Step,
         fetched: &[Incoming],
     ) -> Result<Counts, PersistError> {
-        let tables = self.lane.types.known().tables_of(&step.work);
+        let tables = step.work.tables(self.lane.types.known());
         self.connect().await?;
         let mut connection = self.connection.take().expect("connected just above");
         let mut transaction = connection.begin().await?;

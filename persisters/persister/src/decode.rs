@@ -1,13 +1,12 @@
 //! From fetched records to steps: batches by type, and extents on their own; or one batch of events
 //! or samples.
 
-use crate::types::{Known, Meaning};
-use crate::waiting::Waiting;
+use catalog::{Known, Meaning, Table, Waiting};
 use plan::{Batch, DecodeError, Spare};
 use records::contract::{ContractRecord, Delete, Extent};
 use records::rejection::Class;
 use records::{NativeId, SourceName, TypeName, Version};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use wire::Incoming;
 
@@ -29,6 +28,15 @@ pub enum Work {
     Extent(Extent),
     /// Events or samples.
     History(history::Batch),
+}
+
+impl Work {
+    /// The tables of its batches.
+    #[must_use]
+    pub fn tables(&self, known: &Known) -> HashMap<TypeName, Table> {
+        let Self::Changes(batches) = self else { return HashMap::new() };
+        batches.keys().filter_map(|name| Some((name.clone(), known.table(name)?.clone()))).collect()
+    }
 }
 
 /// A record that can't be applied.

@@ -25,27 +25,12 @@ pub enum PersistError {
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] wire::RegistryError),
-    /// A table can't be made ready.
+    /// The types of records can't be told.
     #[error(transparent)]
-    Table(#[from] schemas::tables::TableError),
-    /// Somebody has changed a table by hand.
-    #[error(
-        "the columns of table inventory_all.{0} are others than before; reading them again and \
-             trying the batch again"
-    )]
-    TableChanged(String),
-    /// A stored schema can't be read.
-    #[error("schema {0} was read before and is no entity type any more: {1}")]
-    Schema(i32, String),
+    Types(catalog::CatalogError),
     /// Rows were not what the batch expected; it is tried again.
     #[error(transparent)]
     Rows(inventory::InventoryError),
-    /// The registry gives another schema for an id than before.
-    #[error(
-        "the registry has another schema under id {0} than before: it was re-installed or \
-             SCHEMA_REGISTRY_URL points to another one; restore it, or use a new topic prefix"
-    )]
-    OtherRegistry(i32),
     /// The admin port failed.
     #[error(transparent)]
     Admin(chassis::AdminError),
@@ -69,6 +54,15 @@ impl From<inventory::InventoryError> for PersistError {
     }
 }
 
+impl From<catalog::CatalogError> for PersistError {
+    fn from(error: catalog::CatalogError) -> Self {
+        match error {
+            catalog::CatalogError::Database(error) => Self::Database(error),
+            other => Self::Types(other),
+        }
+    }
+}
+
 impl PersistError {
     /// What PostgreSQL has against a value, if that is what failed: other records can be applied.
     #[must_use]
@@ -88,7 +82,8 @@ impl PersistError {
 impl chassis::ExitKind for PersistError {
     fn is_final(&self) -> bool {
         match self {
-            Self::Settings(_) | Self::OtherRegistry(_) => true,
+            Self::Settings(_) => true,
+            Self::Types(error) => error.is_final(),
             Self::Kafka(problem) => problem.is_final(),
             Self::Positions(error) => error.is_final(),
             _ => false,

@@ -2,7 +2,7 @@
 
 use crate::decode::{Decoded, decode, decode_history};
 use crate::error::PersistError;
-use crate::types::Known;
+use catalog::Known;
 use plan::Spare;
 use records::Version;
 use std::collections::VecDeque;

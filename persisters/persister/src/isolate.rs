@@ -8,7 +8,7 @@ use crate::decode::{Rejected, Step, Work};
 use crate::error::PersistError;
 use crate::licence::Licence;
 use crate::step::{apply, types_of};
-use crate::types::Table;
+use catalog::Table;
 use inventory::Counts;
 use inventory::{Lock, lock};
 use plan::Batch;

@@ -6,7 +6,7 @@ use crate::error::PersistError;
 use crate::inbox::{Batch, Inbox};
 use crate::metrics::{Lane as LaneName, Metrics};
 use crate::seen::Seen;
-use crate::types::Types;
+use catalog::Types;
 use chassis::{Backoff, Health, Trouble};
 use plan::Spare;
 use positions::{Keeper, Owner, Progress};

@@ -16,9 +16,8 @@ mod run;
 mod seen;
 mod settings;
 mod step;
-mod types;
-mod waiting;
 
+pub use catalog::Types;
 pub use decode::{Decoded, Rejected, Step, Work, decode};
 pub use error::PersistError;
 pub use inventory::Counts;
@@ -27,4 +26,3 @@ pub use metrics::Metrics;
 pub use run::{COMPONENTS, run};
 pub use settings::{DEFAULTS, Settings};
 pub use step::apply;
-pub use types::Types;

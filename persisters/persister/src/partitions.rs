@@ -3,7 +3,7 @@
 use crate::error::PersistError;
 use crate::lane::Running;
 use crate::metrics::Lane as LaneName;
-use crate::waiting::release;
+use catalog::release;
 use chassis::Backoff;
 use positions::take_over;
 use records::{Offset, Partition};

@@ -7,7 +7,7 @@ use crate::lane::Lane;
 use crate::metrics::{Lane as LaneName, Metrics};
 use crate::purge::Purger;
 use crate::settings::Settings;
-use crate::types::Types;
+use catalog::Types;
 use chassis::Health;
 use history::Upkeep;
 use positions::{Keeper, Member, Owner, Ownership, Progress, Refresh};

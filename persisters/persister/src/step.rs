@@ -3,7 +3,7 @@
 use crate::decode::Work;
 use crate::error::PersistError;
 use crate::licence::Licence;
-use crate::types::Table;
+use catalog::Table;
 use inventory::{Apply, Counts, Lock, covers, lock, remember, sweep, tables};
 use plan::Batch;
 use records::contract::Extent;

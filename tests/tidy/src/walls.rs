@@ -95,6 +95,13 @@ const WALLS: &[Wall] = &[
         why: "it knows what events and samples become, and not where they come from",
     },
     Wall {
+        of: "catalog",
+        may_use: &["history", "inventory", "plan", "schemas", "wire", "records"],
+        in_tests: &[],
+        never: &["rdkafka"],
+        why: "it knows what schema ids mean, and not who asks",
+    },
+    Wall {
         of: "operator",
         may_use: &["plan", "positions", "schemas", "wire", "records", "chassis"],
         in_tests: &["harness"],
@@ -104,6 +111,7 @@ const WALLS: &[Wall] = &[
     Wall {
         of: "persister",
         may_use: &[
+            "catalog",
             "history",
             "inventory",
             "operator",
@@ -145,7 +153,16 @@ const LIBRARIES: &[Library] = &[
     Library { name: "rdkafka", only: &["wire"], why: "one crate alone speaks Kafka's protocol" },
     Library {
         name: "sqlx",
-        only: &["persister", "inventory", "history", "operator", "positions", "schemas", "tests/*"],
+        only: &[
+            "persister",
+            "inventory",
+            "history",
+            "catalog",
+            "operator",
+            "positions",
+            "schemas",
+            "tests/*",
+        ],
         why: "PostgreSQL is written by persisters and changed by schemas, by nobody else",
     },
     Library {
@@ -161,7 +178,8 @@ const LIBRARIES: &[Library] = &[
 ];
 
 /// The crates whose sources name no provider, and the names.
-const AGNOSTIC: [&str; 6] = ["plan", "positions", "inventory", "history", "operator", "persister"];
+const AGNOSTIC: [&str; 7] =
+    ["plan", "positions", "inventory", "history", "catalog", "operator", "persister"];
 const PROVIDERS: [&str; 6] = ["vsphere", "vcenter", "vmware", "kubernetes", "openstack", "ec2"];
 
 /// Every dependency that goes through a wall.

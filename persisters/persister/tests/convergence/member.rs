@@ -89,7 +89,7 @@ impl Member {
         for incoming in fetched {
             let (id, _) = wire::unframe(incoming.payload.as_deref().unwrap()).unwrap();
             if let Err(error) = self.types.look_up(&mut self.connection, id).await {
-                return (0, Err(error));
+                return (0, Err(error.into()));
             }
         }
         let Decoded { steps, rejected, waiting } = decode(fetched, self.types.known(), &self.spare);
@@ -118,8 +118,7 @@ impl Member {
         records: &[Record],
         work: &Work,
     ) -> Result<(), PersistError> {
-        let (tables, licence) =
-            (self.types.known().tables_of(work), Licence::for_all(self.licensed));
+        let (tables, licence) = (work.tables(self.types.known()), Licence::for_all(self.licensed));
         let mut transaction = self.connection.begin().await?;
         race.begin();
         let applied = apply(&mut transaction, work, &tables, &licence).await;

@@ -1,7 +1,6 @@
 //! What schema ids mean: found out at the first record, remembered in `tributary.schema`.
 
-use crate::decode::Work;
-use crate::error::PersistError;
+use crate::error::CatalogError;
 use crate::waiting::{Readiness, Waiting};
 use apache_avro::Schema;
 use inventory::NewKeys;
@@ -67,13 +66,6 @@ impl Known {
         self.tables.get(entity_type)
     }
 
-    /// The tables of the batches of a step.
-    #[must_use]
-    pub fn tables_of(&self, work: &Work) -> HashMap<TypeName, Table> {
-        let Work::Changes(batches) = work else { return HashMap::new() };
-        batches.keys().filter_map(|name| Some((name.clone(), self.table(name)?.clone()))).collect()
-    }
-
     /// The meaning of a schema id that was [looked up](Types::look_up).
     #[must_use]
     pub fn meaning(&self, id: SchemaId) -> Option<&Meaning> {
@@ -119,7 +111,7 @@ impl Types {
         &mut self,
         connection: &mut PgConnection,
         records: &[Incoming],
-    ) -> Result<(), PersistError> {
+    ) -> Result<(), CatalogError> {
         let ids: HashSet<SchemaId> = ids(records).collect();
         for id in ids {
             self.look_up(connection, id).await?;
@@ -135,7 +127,7 @@ impl Types {
         &mut self,
         connection: &mut PgConnection,
         id: SchemaId,
-    ) -> Result<(), PersistError> {
+    ) -> Result<(), CatalogError> {
         if self.known.meaning(id).is_some() {
             return Ok(());
         }
@@ -165,7 +157,7 @@ impl Types {
         connection: &mut PgConnection,
         id: SchemaId,
         (schema, json): (Schema, &str),
-    ) -> Result<Meaning, PersistError> {
+    ) -> Result<Meaning, CatalogError> {
         let name = schema.name().map(|name| name.fullname(None)).unwrap_or_default();
         if name == Delete::SUBJECT {
             return Ok(Meaning::Delete(Arc::new(schema)));
@@ -195,7 +187,7 @@ impl Types {
             }
         }
         let table = load(connection, &entity).await?;
-        let changed = || PersistError::TableChanged(entity.name().to_string());
+        let changed = || CatalogError::TableChanged(entity.name().to_string());
         let plan = Plan::compile(id.0, &entity, &table.layout).map_err(|_| changed())?;
         // Plans of other versions know their columns by number.
         let known = self.known.table(entity.name()).map(|known| known.layout.attributes.as_slice());
@@ -211,7 +203,7 @@ async fn remember(
     connection: &mut PgConnection,
     id: SchemaId,
     entity: &EntityType,
-) -> Result<(), PersistError> {
+) -> Result<(), CatalogError> {
     let known: String = sqlx::query_scalar(
         "INSERT INTO tributary.schema (id, subject, fingerprint, json) \
          VALUES ($1, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'), $3) \
@@ -222,10 +214,10 @@ async fn remember(
     .bind(entity.json())
     .fetch_one(connection)
     .await?;
-    if known == entity.json() { Ok(()) } else { Err(PersistError::OtherRegistry(id.0)) }
+    if known == entity.json() { Ok(()) } else { Err(CatalogError::OtherRegistry(id.0)) }
 }
 
-async fn load(connection: &mut PgConnection, entity: &EntityType) -> Result<Table, PersistError> {
+async fn load(connection: &mut PgConnection, entity: &EntityType) -> Result<Table, CatalogError> {
     let attributes = schemas::tables::columns(connection, entity.name())
         .await?
         .unwrap_or_default()
@@ -236,7 +228,7 @@ async fn load(connection: &mut PgConnection, entity: &EntityType) -> Result<Tabl
     let mut sets = Sets::new();
     for (id, json) in inventory::base_schemas(connection, entity.subject()).await? {
         let known = EntityType::parse(&json)
-            .map_err(|error| PersistError::Schema(id, error.to_string()))?;
+            .map_err(|error| CatalogError::Schema(id, error.to_string()))?;
         let indexes = known.attributes().iter().map(|a| layout.index_of(a.name.as_str()));
         // A schema is remembered before the table is widened for it. No row can have it yet.
         if let Some(mut indexes) = indexes.collect::<Option<Vec<usize>>>() {

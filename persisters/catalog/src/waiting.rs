@@ -5,7 +5,7 @@
 //! finds it moves all positions back to what was skipped; their owners notice that as they notice
 //! any moved position.
 
-use crate::error::PersistError;
+use crate::error::CatalogError;
 use records::table::{Existing, Refusal, reconcile};
 use records::{EntityType, TypeName};
 use schemas::tables::{TableError, columns, ensure};
@@ -35,7 +35,7 @@ impl Readiness {
         connection: &mut PgConnection,
         id: SchemaId,
         entity: &EntityType,
-    ) -> Result<Self, PersistError> {
+    ) -> Result<Self, CatalogError> {
         match ensure(connection, entity).await {
             Ok(changes) => Ok(Self::Ready(changes)),
             Err(TableError::Refused(refusal))
@@ -54,7 +54,7 @@ async fn holds_newer(
     connection: &mut PgConnection,
     (id, entity): (SchemaId, &EntityType),
     refusal: &Refusal,
-) -> Result<bool, PersistError> {
+) -> Result<bool, CatalogError> {
     let columns = columns(connection, entity.name()).await?;
     let existing = Existing { columns: columns.as_deref(), ..Existing::default() };
     let newer: Vec<String> =
@@ -97,8 +97,8 @@ pub type Skipped = BTreeMap<TypeName, Arc<Waiting>>;
 /// ready meanwhile is not taken off the list before the skipped offsets can be seen.
 ///
 /// # Errors
-/// [`PersistError::Database`].
-pub async fn park(connection: &mut PgConnection, skipped: &Skipped) -> Result<(), PersistError> {
+/// [`CatalogError::Database`].
+pub async fn park(connection: &mut PgConnection, skipped: &Skipped) -> Result<(), CatalogError> {
     let texts = |text: fn(&Waiting) -> &String| -> Vec<&str> {
         skipped.values().map(|waiting| text(waiting).as_str()).collect()
     };
@@ -129,8 +129,8 @@ pub async fn park(connection: &mut PgConnection, skipped: &Skipped) -> Result<()
 /// how many wait on.
 ///
 /// # Errors
-/// [`PersistError`] that a later try may heal.
-pub async fn release(connection: &mut PgConnection) -> Result<(usize, usize), PersistError> {
+/// [`CatalogError`] that a later try may heal.
+pub async fn release(connection: &mut PgConnection) -> Result<(usize, usize), CatalogError> {
     let waiting: Vec<(String, Option<i32>, Option<String>)> = sqlx::query_as(
         "SELECT w.type, s.id, s.json FROM tributary.waiting AS w \
          LEFT JOIN tributary.schema AS s ON s.id = w.schema_id ORDER BY 1",
@@ -156,7 +156,7 @@ async fn waits_on(
     connection: &mut PgConnection,
     id: Option<i32>,
     json: Option<&str>,
-) -> Result<Option<TableError>, PersistError> {
+) -> Result<Option<TableError>, CatalogError> {
     let entity = json.and_then(|json| EntityType::parse(json).ok());
     let Some((id, entity)) = id.zip(entity) else { return Ok(None) };
     match Readiness::reach(connection, SchemaId(id), &entity).await? {
@@ -170,7 +170,7 @@ async fn tell(
     connection: &mut PgConnection,
     entity_type: &str,
     error: &TableError,
-) -> Result<(), PersistError> {
+) -> Result<(), CatalogError> {
     sqlx::query(
         "UPDATE tributary.waiting SET reason = $2, hint = $3 \
          WHERE type = $1 AND (reason, hint) <> ($2, $3)",
@@ -185,7 +185,7 @@ async fn tell(
 
 /// The type first: who skips records of it right now has locked it, and is waited for; after that
 /// its skipped offsets can be seen.
-async fn read_again(connection: &mut PgConnection, entity_type: &str) -> Result<(), PersistError> {
+async fn read_again(connection: &mut PgConnection, entity_type: &str) -> Result<(), CatalogError> {
     let mut transaction = connection.begin().await?;
     sqlx::query("DELETE FROM tributary.waiting WHERE type = $1")
         .bind(entity_type)

@@ -1,0 +1,9 @@
+//! What schema ids mean, and whether the tables of their types are ready.
+
+mod error;
+mod types;
+mod waiting;
+
+pub use error::CatalogError;
+pub use types::{Known, Meaning, Table, Types};
+pub use waiting::{Skipped, Waiting, park, release};
