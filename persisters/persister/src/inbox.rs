@@ -88,7 +88,7 @@ impl Inbox {
                 done = &mut work => return done,
                 () = self.read(), if self.has_room() => {
                     if self.ahead.len() == self.records_max && !self.is_cut {
-                        let records = self.ahead.drain(..).filter_map(record).collect();
+                        let records = self.ahead.drain(..).filter_map(Event::into_record).collect();
                         let decoder = decoder.clone();
                         self.decoding = Some(spawn_blocking(|| decoder.decode_ahead(records)));
                     }
@@ -127,8 +127,4 @@ impl Inbox {
         let is_full = self.ahead.len() >= self.records_max || self.decoding.is_some();
         !is_full && !self.is_cut && !self.is_closed
     }
-}
-
-fn record(event: Event) -> Option<Incoming> {
-    if let Event::Record(record) = event { Some(record) } else { None }
 }

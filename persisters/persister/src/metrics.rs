@@ -79,6 +79,8 @@ pub struct Metrics {
     pub rows_changed: Family<LaneLabel, Counter>,
     /// Records that were rejected, by class.
     pub dead_letters: Family<ClassLabel, Counter>,
+    /// Records of quiet sources that were applied ahead of a backlog in the live lane.
+    pub express_records: Counter,
     /// Tombstones that were removed.
     pub tombstones_purged: Counter,
     /// Seconds spent on batches, as a share of each of the lane's connections that has partitions.
@@ -102,6 +104,7 @@ impl Metrics {
             records_unchanged: Family::default(),
             rows_changed: Family::default(),
             dead_letters: Family::default(),
+            express_records: Counter::default(),
             tombstones_purged: Counter::default(),
             busy: Family::default(),
             batch_duration: Family::new_with_constructor(histogram),
@@ -116,6 +119,8 @@ impl Metrics {
         persister.register("records_unchanged", help, m.records_unchanged.clone());
         persister.register("rows_changed", "Rows written", m.rows_changed.clone());
         persister.register("dead_letters", "Records rejected", m.dead_letters.clone());
+        let help = "Records of quiet sources applied ahead of a backlog in the live lane";
+        persister.register("express_records", help, m.express_records.clone());
         let help = "Tombstones removed";
         persister.register("tombstones_purged", help, m.tombstones_purged.clone());
         persister.register("busy_seconds", "Seconds spent on batches", m.busy.clone());

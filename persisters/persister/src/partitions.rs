@@ -7,6 +7,7 @@ use catalog::release;
 use chassis::Backoff;
 use positions::take_over;
 use records::{Offset, Partition};
+use schemas::database::{DatabaseSettings, connect_one};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -240,7 +241,7 @@ impl Running<'_> {
 
     pub(crate) async fn connect(&mut self) -> Result<&mut PgConnection, PersistError> {
         if self.connection.is_none() {
-            let connected = self.open().await;
+            let connected = session(&self.lane.database).await;
             let state = connected.as_ref().map(drop).map_err(ToString::to_string);
             self.lane.health.ready("database", state);
             self.connection = Some(connected?);
@@ -248,10 +249,11 @@ impl Running<'_> {
         }
         Ok(self.connection.as_mut().expect("set just above"))
     }
+}
 
-    async fn open(&self) -> Result<PgConnection, PersistError> {
-        let mut connection = schemas::database::connect_one(&self.lane.database).await?;
-        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
-        Ok(connection)
-    }
+/// A connection as batches need it.
+pub(crate) async fn session(database: &DatabaseSettings) -> Result<PgConnection, PersistError> {
+    let mut connection = connect_one(database).await?;
+    sqlx::raw_sql(SESSION).execute(&mut connection).await?;
+    Ok(connection)
 }

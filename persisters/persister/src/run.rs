@@ -2,10 +2,12 @@
 
 use crate::dead_letters::DeadLetters;
 use crate::error::PersistError;
+use crate::express::Express;
 use crate::lag;
 use crate::lane::Lane;
 use crate::metrics::{Lane as LaneName, Metrics};
 use crate::purge::Purger;
+use crate::quiet::Traffic;
 use crate::settings::Settings;
 use catalog::Types;
 use chassis::Health;
@@ -17,7 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wire::{Admin, Event, GroupOptions, KafkaProblem, Reader, Registry};
+use wire::{Admin, Event, GroupOptions, KafkaProblem, KeyFilter, Reader, Registry};
 
 /// What must be well before the persister is ready.
 pub const COMPONENTS: [&str; 2] = ["group", "database"];
@@ -119,6 +121,9 @@ async fn run_as(
         }
         readers.push(reader);
     }
+    let (express, reader, events) = express(settings, registry, (metrics, &live))?;
+    lanes.spawn(express.run(events, stop.clone()));
+    readers.push(reader);
     lanes.spawn(lag::measure(progresses, metrics.clone(), stop.clone()));
     lanes.spawn(purger(settings, metrics).run(stop.clone()));
     let upkeep = Upkeep { database: settings.database.clone(), settings: settings.history };
@@ -133,6 +138,39 @@ async fn run_as(
     result.and(readers.await.map_err(PersistError::Lane))
 }
 
+fn options(settings: &Settings) -> GroupOptions {
+    GroupOptions {
+        group: settings.group.clone(),
+        instance_id: settings.instance.clone(),
+        queue_kibibytes_max: settings.queue_kibibytes_max,
+        channels: settings.connections,
+        filter: None,
+    }
+}
+
+/// What carries quiet sources past a backlog, its reader, and what that will read.
+fn express(
+    settings: &Settings,
+    registry: Registry,
+    (metrics, live): (&Metrics, &Progress),
+) -> Result<(Express, Reader, mpsc::Receiver<Event>), PersistError> {
+    let traffic = Arc::new(Traffic::default());
+    let counts = Arc::clone(&traffic);
+    let filter: KeyFilter = Arc::new(move |key| counts.is_quiet(key));
+    let options = GroupOptions { channels: 1, filter: Some(filter), ..options(settings) };
+    let (reader, mut events) = Reader::of_partitions(&settings.kafka, live.topic(), &options)?;
+    let express = Express {
+        database: settings.database.clone(),
+        reader: reader.handle(),
+        traffic,
+        live: live.clone(),
+        types: Types::new(registry),
+        metrics: metrics.clone(),
+        batch_records: settings.batch_records,
+    };
+    Ok((express, reader, events.remove(0)))
+}
+
 /// Starts the readers; the live one, which joins the group, comes first.
 fn open(
     member: &Member,
@@ -141,12 +179,7 @@ fn open(
     (health, stop): (&Health, &CancellationToken),
 ) -> Result<Vec<Opened>, PersistError> {
     let owner = |topic| Owner { topic: settings.kafka.topic(topic), member: member.to_string() };
-    let options = GroupOptions {
-        group: settings.group.clone(),
-        instance_id: settings.instance.clone(),
-        queue_kibibytes_max: settings.queue_kibibytes_max,
-        channels: settings.connections,
-    };
+    let options = options(settings);
     let mut beside = Vec::new();
     for (name, topic) in BESIDE {
         let owner = owner(topic);

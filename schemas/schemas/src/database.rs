@@ -3,7 +3,7 @@
 use chassis::{Fields, Secret};
 use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use std::str::FromStr;
 
 /// Where the database is.
@@ -38,7 +38,8 @@ pub async fn connect_one(settings: &DatabaseSettings) -> Result<PgConnection, sq
     if let Some(password) = &settings.password {
         options = options.password(password.expose());
     }
-    let options = options.application_name("tributary");
+    // A slow statement would be logged whole, and a batch's fills a page.
+    let options = options.application_name("tributary").disable_statement_logging();
     PgConnection::connect_with(&options).await
 }
 

@@ -26,6 +26,14 @@ pub enum Event {
     Problem(KafkaProblem),
 }
 
+impl Event {
+    /// The record, if it is one.
+    #[must_use]
+    pub fn into_record(self) -> Option<Incoming> {
+        if let Self::Record(record) = self { Some(record) } else { None }
+    }
+}
+
 /// A record as it was fetched.
 #[derive(Debug)]
 pub struct Incoming {

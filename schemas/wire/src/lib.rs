@@ -25,7 +25,7 @@ pub use handle::ReaderHandle;
 pub use peek::peek;
 pub use problem::KafkaProblem;
 pub use publisher::{Outgoing, Publisher};
-pub use reader::{GroupOptions, Reader};
+pub use reader::{GroupOptions, KeyFilter, Reader};
 pub use rebalance::Positions;
 pub use registry::{Registry, RegistryError};
 pub use room::Held;

@@ -34,7 +34,7 @@ const GOODBYE: Duration = Duration::from_millis(300);
 const OUTAGE_TOLD_EVERY: Duration = Duration::from_secs(30);
 
 /// How to join a consumer group.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct GroupOptions {
     /// The group.
     pub group: String,
@@ -45,7 +45,13 @@ pub struct GroupOptions {
     pub queue_kibibytes_max: usize,
     /// Into how many channels the partitions are divided; at least one.
     pub channels: usize,
+    /// Which records are handed over, by their keys; none: all.
+    pub filter: Option<KeyFilter>,
 }
+
+/// Whether a record with this key is handed over; asked on the reader's thread. One without a key
+/// never is.
+pub type KeyFilter = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// A running reader thread; dropping it stops it and waits for its end.
 pub struct Reader {
@@ -99,7 +105,8 @@ impl Reader {
     ) -> Result<(Self, Vec<mpsc::Receiver<Event>>), KafkaProblem> {
         let stop = CancellationToken::new();
         let room = Room::new(options.queue_kibibytes_max * 1024);
-        let (events, receivers) = EventSink::new(options.channels, room, stop.clone());
+        let filter = options.filter.clone();
+        let (events, receivers) = EventSink::new(options.channels, (room, filter), stop.clone());
         let subscribes = positions.is_some();
         let context = Rebalancing { events, positions, place: place.clone() };
         let consumer: BaseConsumer<Rebalancing> =

@@ -2,6 +2,7 @@
 
 use crate::KafkaProblem;
 use crate::events::{Event, Incoming, PartitionStart};
+use crate::reader::KeyFilter;
 use crate::room::Room;
 use rdkafka::message::{BorrowedMessage, Message};
 use records::Partition;
@@ -24,17 +25,18 @@ pub(crate) struct EventSink {
     /// what the client's callbacks share with their thread.
     routes: Mutex<HashMap<Partition, usize>>,
     room: Room,
+    filter: Option<KeyFilter>,
     stop: CancellationToken,
 }
 
 impl EventSink {
     pub(crate) fn new(
         channels: usize,
-        room: Room,
+        (room, filter): (Room, Option<KeyFilter>),
         stop: CancellationToken,
     ) -> (Self, Vec<Receiver<Event>>) {
         let (senders, receivers) = (0..channels).map(|_| channel(EVENTS_MAX)).unzip();
-        (Self { senders, routes: Mutex::default(), room, stop }, receivers)
+        (Self { senders, routes: Mutex::default(), room, filter, stop }, receivers)
     }
 
     /// Waits while the records that are still held fill the room. A record of a partition that is
@@ -44,6 +46,10 @@ impl EventSink {
         let Some(route) = self.with_routes(|routes| routes.get(&partition).copied()) else {
             return;
         };
+        let is_wanted = |filter: &KeyFilter| message.key().is_some_and(|key| filter(key));
+        if !self.filter.as_ref().is_none_or(is_wanted) {
+            return;
+        }
         while self.room.is_full() && !self.stop.is_cancelled() {
             std::thread::sleep(FULL_PAUSE);
         }
@@ -116,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_partition_keeps_its_channel_and_channels_have_about_as_many() {
-        let (sink, mut receivers) = EventSink::new(2, Room::new(1), CancellationToken::new());
+        let (sink, mut receivers) =
+            EventSink::new(2, (Room::new(1), None), CancellationToken::new());
         assigned(&sink, &[0, 1, 2, 3]);
         sink.tell_revoked(&[Partition(0), Partition(2), Partition(9)]);
         assigned(&sink, &[1, 4, 5, 6]);
@@ -128,7 +135,7 @@ mod tests {
     #[test]
     fn a_full_channel_does_not_outlast_the_stop() {
         let stop = CancellationToken::new();
-        let (sink, receivers) = EventSink::new(1, Room::new(1), stop.clone());
+        let (sink, receivers) = EventSink::new(1, (Room::new(1), None), stop.clone());
         stop.cancel();
         (0..=EVENTS_MAX).for_each(|_| assigned(&sink, &[0]));
         assert_eq!(receivers[0].len(), EVENTS_MAX);

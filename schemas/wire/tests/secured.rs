@@ -28,7 +28,7 @@ fn settings(kafka: &SecuredKafka, password_file: &Path) -> KafkaSettings {
 
 fn options() -> GroupOptions {
     let group = "g".to_owned();
-    GroupOptions { group, instance_id: None, queue_kibibytes_max: 1024, channels: 1 }
+    GroupOptions { group, instance_id: None, queue_kibibytes_max: 1024, channels: 1, filter: None }
 }
 
 async fn publish(settings: &KafkaSettings) -> Result<(), KafkaProblem> {

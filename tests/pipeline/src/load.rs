@@ -260,8 +260,13 @@ async fn read_all(
     topic: &str,
     ends: &BTreeMap<Partition, Offset>,
 ) -> Outcome<Vec<Incoming>> {
-    let (group, instance_id) = ("tests".to_owned(), None);
-    let options = GroupOptions { group, instance_id, queue_kibibytes_max: 262_144, channels: 1 };
+    let options = GroupOptions {
+        group: "tests".to_owned(),
+        instance_id: None,
+        queue_kibibytes_max: 262_144,
+        channels: 1,
+        filter: None,
+    };
     let (reader, mut channels) = Reader::of_partitions(kafka, topic, &options)?;
     reader.handle().assign(ends.keys().map(|p| (*p, PartitionStart::Beginning)).collect());
     let wanted: i64 = ends.values().map(|end| end.0).sum();

@@ -193,6 +193,7 @@ async fn a_persister_that_is_fenced_by_itself_joins_again() -> Outcome<()> {
         instance_id: Some("slot-0".to_owned()),
         queue_kibibytes_max: 1024,
         channels: 1,
+        filter: None,
     };
     let kafka = KafkaSettings::plain(&world.parts().kafka.address(), &world.topic_prefix());
     let live = kafka.topic(Topic::InventoryLive);

@@ -1,0 +1,181 @@
+//! Carries the changes of quiet sources past the backlog that another source makes in the live lane.
+//!
+//! While a live partition is far behind, a reader of its own reads what is new there, and the
+//! records of quiet sources are applied at once. The lane applies them again in their turn: records
+//! commute, and one that is applied twice changes nothing. The lane's positions alone tell how far
+//! the topic is applied. So nothing is lost with what is skipped or fails here.
+
+use crate::decode::{Decoded, Work, decode};
+use crate::error::PersistError;
+use crate::licence::Licence;
+use crate::metrics::Metrics;
+use crate::partitions::session;
+use crate::quiet::Traffic;
+use crate::step;
+use catalog::Types;
+use chassis::Trouble;
+use plan::Spare;
+use positions::Progress;
+use records::{Offset, Partition};
+use schemas::database::DatabaseSettings;
+use sqlx::{Connection, PgConnection};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use wire::{Event, Incoming, KafkaProblem, PartitionStart, ReaderHandle};
+
+/// How often it is asked how far the lane is behind.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A partition is far behind when more records than in so many batches are before the newest one.
+const BATCHES_BEHIND: usize = 2;
+
+/// What carries them.
+pub struct Express {
+    /// Where connections come from.
+    pub database: DatabaseSettings,
+    /// Commands to its own reader of the live topic, which hands over what is of quiet sources.
+    pub reader: ReaderHandle,
+    /// Who is quiet.
+    pub traffic: Arc<Traffic>,
+    /// How far the live lane is.
+    pub live: Progress,
+    /// What schema ids mean.
+    pub types: Types,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The most records of a batch.
+    pub batch_records: usize,
+}
+
+/// An express that runs.
+struct Running {
+    express: Express,
+    connection: Option<PgConnection>,
+    /// The partitions that are read.
+    reads: HashSet<Partition>,
+    spare: Spare,
+    trouble: Trouble,
+}
+
+impl Express {
+    /// Runs until `stop`.
+    ///
+    /// # Errors
+    /// If the reader has ended.
+    pub async fn run(
+        self,
+        mut events: mpsc::Receiver<Event>,
+        stop: CancellationToken,
+    ) -> Result<(), PersistError> {
+        let batch_records = self.batch_records;
+        let mut running = Running {
+            express: self,
+            connection: None,
+            reads: HashSet::new(),
+            spare: Spare::default(),
+            trouble: Trouble::of("express of the live lane".to_owned()),
+        };
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut fetched = Vec::new();
+        loop {
+            let work = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                _ = looks.tick() => running.look().await,
+                count = events.recv_many(&mut fetched, batch_records) => {
+                    if count == 0 {
+                        return Err(KafkaProblem::Stopped.into());
+                    }
+                    let records = fetched.drain(..).filter_map(Event::into_record);
+                    running.carry(&records.collect::<Vec<_>>()).await
+                }
+            };
+            match work {
+                Ok(()) => running.trouble.end(),
+                Err(error) => running.failed(&error),
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Begins to read partitions that are far behind, at what is new, and ends with those that are
+    /// not any more.
+    async fn look(&mut self) -> Result<(), PersistError> {
+        self.express.traffic.fade();
+        let behind = self.behind().await?;
+        let far = i64::try_from(BATCHES_BEHIND * self.express.batch_records).unwrap_or(i64::MAX);
+        let is_over = |partition: &&Partition| {
+            behind.get(partition).is_none_or(|(records, _)| *records < far / 2)
+        };
+        let over: Vec<Partition> = self.reads.iter().filter(is_over).copied().collect();
+        let starts: Vec<(Partition, PartitionStart)> = behind
+            .into_iter()
+            .filter(|(partition, (records, _))| *records >= far && !self.reads.contains(partition))
+            .map(|(partition, (_, end))| (partition, PartitionStart::At(end)))
+            .collect();
+        self.reads.retain(|partition| !over.contains(partition));
+        self.reads.extend(starts.iter().map(|(partition, _)| *partition));
+        if !over.is_empty() {
+            self.express.reader.unassign(over);
+        }
+        if !starts.is_empty() {
+            tracing::info!(
+                partitions = starts.len(),
+                "the live lane is far behind; changes of quiet sources go ahead of it"
+            );
+            self.express.reader.assign(starts);
+        }
+        if self.reads.is_empty() {
+            self.connection = None;
+        }
+        Ok(())
+    }
+
+    /// How many records each of the lane's partitions is behind, and where it ends.
+    async fn behind(&self) -> Result<HashMap<Partition, (i64, Offset)>, PersistError> {
+        let positions = self.express.live.positions();
+        if positions.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ends = self.express.live.ends(positions.keys().copied().collect()).await?;
+        let behind = |(partition, end): (Partition, Offset)| {
+            Some((partition, (end.0 - positions.get(&partition)?.0, end)))
+        };
+        Ok(ends.into_iter().filter_map(behind).collect())
+    }
+
+    /// Applies the records of quiet sources.
+    async fn carry(&mut self, carried: &[Incoming]) -> Result<(), PersistError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            empty => empty.insert(session(&self.express.database).await?),
+        };
+        let types = &mut self.express.types;
+        types.look_up_all(connection, carried).await?;
+        let Decoded { steps, .. } = decode(carried, types.known(), &self.spare);
+        for step in steps {
+            let tables = step.work.tables(types.known());
+            let mut transaction = connection.begin().await?;
+            step::apply(&mut transaction, &step.work, &tables, &Licence::default()).await?;
+            transaction.commit().await?;
+            if let Work::Changes(batches) = step.work {
+                batches.into_values().for_each(|batch| self.spare.keep(batch));
+            }
+        }
+        self.express.metrics.express_records.inc_by(carried.len() as u64);
+        Ok(())
+    }
+
+    /// The lane applies what has failed here.
+    fn failed(&mut self, error: &PersistError) {
+        self.trouble.tell(error);
+        self.connection = None;
+        self.express.types.forget();
+    }
+}
