@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::objects::{self, PARTIAL};
-use crate::workload::Workload;
+use crate::workload::{Item, Workload};
 use records::{ColumnType, Value, Version};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -21,31 +21,59 @@ const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 pub fn write(path: &Path, workload: Workload, records: u64, epoch: Version) -> Result<(), Error> {
     let columns: Vec<ColumnType> =
         objects::entity_type().attributes().iter().map(|attribute| attribute.column).collect();
+    let row = |item: Item| {
+        let attributes = objects::attributes(item.object, item.changes);
+        let typed = attributes.iter().zip(&columns);
+        let sent: Vec<_> = typed
+            .filter(|((name, _), _)| !workload.is_partial() || PARTIAL.contains(name))
+            .collect();
+        let mut row = begin(sent.len() + 3);
+        field(b"bench", &mut row);
+        field(objects::native_id(item.object).as_bytes(), &mut row);
+        field(&item.version.micros().to_be_bytes(), &mut row);
+        for ((_, value), column) in sent {
+            put(value, *column, &mut row);
+        }
+        row
+    };
+    write_rows(path, workload.items(records, epoch).map(row))
+}
+
+/// Writes rows of series, moment in microseconds since the Unix epoch, and value.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn write_samples(
+    path: &Path,
+    samples: impl Iterator<Item = (i64, i64, f64)>,
+) -> Result<(), Error> {
+    let row = |(series, at, value): (i64, i64, f64)| {
+        let mut row = begin(3);
+        field(&series.to_be_bytes(), &mut row);
+        field(&(at - POSTGRES_EPOCH).to_be_bytes(), &mut row);
+        field(&value.to_be_bytes(), &mut row);
+        row
+    };
+    write_rows(path, samples.map(row))
+}
+
+fn write_rows(path: &Path, rows: impl Iterator<Item = Vec<u8>>) -> Result<(), Error> {
     let file = File::create(path).map_err(Error::at(path))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let mut write = || {
+    let write = || {
         out.write_all(HEADER)?;
-        let mut row = Vec::new();
-        for item in workload.items(records, epoch) {
-            let attributes = objects::attributes(item.object, item.changes);
-            let typed = attributes.iter().zip(&columns);
-            let sent: Vec<_> = typed
-                .filter(|((name, _), _)| !workload.is_partial() || PARTIAL.contains(name))
-                .collect();
-            row.clear();
-            row.extend(i16::try_from(sent.len() + 3).unwrap_or_default().to_be_bytes());
-            field(b"bench", &mut row);
-            field(objects::native_id(item.object).as_bytes(), &mut row);
-            field(&item.version.micros().to_be_bytes(), &mut row);
-            for ((_, value), column) in sent {
-                put(value, *column, &mut row);
-            }
+        for row in rows {
             out.write_all(&row)?;
         }
         out.write_all(&(-1_i16).to_be_bytes())?;
         out.flush()
     };
     write().map_err(Error::at(path))
+}
+
+/// A row that will have so many fields.
+fn begin(fields: usize) -> Vec<u8> {
+    i16::try_from(fields).unwrap_or_default().to_be_bytes().to_vec()
 }
 
 fn put(value: &Value, column: ColumnType, row: &mut Vec<u8>) {

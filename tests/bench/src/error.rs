@@ -44,13 +44,13 @@ pub enum Error {
         /// Where it says why.
         log: PathBuf,
     },
-    /// A contender was fast, but its rows are not those of the floor.
-    #[error("{contender}, {workload}: the rows are {found}, the floor's are {wanted}")]
+    /// A contender was fast, but its rows are not as they should be.
+    #[error("{contender}, {work}: the rows are {found}, they should be {wanted}")]
     Wrong {
         /// Who.
         contender: &'static str,
         /// At what.
-        workload: &'static str,
+        work: &'static str,
         /// Count and checksum of its rows.
         found: String,
         /// Count and checksum as they should be.

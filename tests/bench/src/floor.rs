@@ -24,14 +24,21 @@ pub fn prepare(rig: &Rig, workload: Workload) -> Result<(), Error> {
 /// # Errors
 /// What psql said.
 pub async fn run(rig: &Rig, workload: Workload, rows: &mut Rows) -> Result<Trial, Error> {
-    let script = rig.world.folder().join("floor.sql");
-    std::fs::write(&script, statements(workload, &file(rig, workload)))
-        .map_err(Error::at(&script))?;
+    time(rig, &statements(workload, &file(rig, workload)), rig.records, rows).await
+}
+
+/// Lets psql run a script, which writes so many rows.
+///
+/// # Errors
+/// What psql said.
+pub async fn time(rig: &Rig, script: &str, count: u64, rows: &mut Rows) -> Result<Trial, Error> {
+    let path = rig.world.folder().join("floor.sql");
+    std::fs::write(&path, script).map_err(Error::at(&path))?;
     let mut meter = Meter::new(rig, rows).await?;
     meter.begin(0)?;
-    psql(&script, &rows.url).await?;
+    psql(&path, &rows.url).await?;
     meter.end(None)?;
-    meter.trial(Contender::Floor, workload, rows).await
+    meter.trial(Contender::Floor, count, rows).await
 }
 
 fn file(rig: &Rig, workload: Workload) -> PathBuf {

@@ -63,7 +63,7 @@ pub async fn ours(rig: &Rig, loaded: &Closed, flooded: bool) -> Result<Freshness
     let producer = Producer::new(rig, Form::Ours, live.clone()).await?;
     if flooded {
         let flood = Producer::new(rig, Form::Ours, snapshot.clone()).await?;
-        flood.send_all(rig, Workload::Changed).await?;
+        flood.send_all(Workload::Changed.items(rig.records, rig.epoch), false).await?;
     }
     let mut rows = rig.copy_of(loaded).await?;
     rig.checkpoint().await?;

@@ -5,13 +5,17 @@ mod decode;
 mod error;
 mod floor;
 mod freshness;
+mod metrics;
 mod objects;
 mod ours;
 mod peers;
 mod produce;
 mod report;
 mod rig;
+mod samples;
 mod suite;
+mod summary;
+mod table;
 mod trial;
 mod usage;
 mod workload;
@@ -19,11 +23,10 @@ mod workload;
 use clap::{Parser, ValueEnum};
 use error::Error;
 use peers::Peer;
-use report::Report;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use suite::Suite;
+use suite::{Part, Suite};
 use trial::Contender;
 use workload::Workload;
 
@@ -33,21 +36,18 @@ const QUICK: u64 = 200_000;
 /// Measures ours, plain SQL and peers at the same work, in turns, and prints the ratios.
 #[derive(Parser)]
 struct Arguments {
+    /// What to measure; everything if nothing is named
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "report")]
+    parts: Vec<Part>,
     /// The workloads; all if none is named
     #[arg(long, value_enum, value_delimiter = ',')]
     workloads: Vec<Workload>,
-    /// Leave out the delays of live changes
-    #[arg(long)]
-    no_freshness: bool,
     /// The peers; Redpanda Connect takes minutes to build
     #[arg(long, value_enum, value_delimiter = ',', default_value = "debezium")]
     peers: Vec<PeerName>,
     /// Leave out the peers
     #[arg(long, conflicts_with = "peers")]
     no_peers: bool,
-    /// Only let our decoder and apache-avro read the same records; needs no server
-    #[arg(long, conflicts_with = "report")]
-    only_decoding: bool,
     /// Records of each workload
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
@@ -89,21 +89,17 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
-    let all = || Workload::value_variants().to_vec();
-    let no_peers = arguments.no_peers || arguments.only_decoding;
-    let peers = if no_peers { Vec::new() } else { arguments.peers };
+    let parts = or_all(arguments.parts);
+    let meets_peers = [Part::Workloads, Part::Freshness].iter().any(|part| parts.contains(part));
+    let peers = if arguments.no_peers || !meets_peers { Vec::new() } else { arguments.peers };
     let suite = Suite {
-        workloads: if arguments.workloads.is_empty() { all() } else { arguments.workloads },
-        freshness: !arguments.no_freshness,
+        parts,
+        workloads: or_all(arguments.workloads),
         peers: peers.into_iter().filter_map(fetch).collect(),
         records: if arguments.quick { QUICK } else { arguments.records },
         rounds: arguments.rounds,
     };
-    let report = if arguments.only_decoding {
-        Report::new((0, 0), decode::measure(), Vec::new(), Vec::new())
-    } else {
-        suite.run(say).await?
-    };
+    let report = suite.run(say).await?;
     let printed = match arguments.output {
         Output::Text => report.text(),
         Output::Json => report.json(),
@@ -114,6 +110,10 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         std::fs::write(&path, report.markdown()).map_err(Error::at(&path))?;
     }
     Ok(())
+}
+
+fn or_all<T: ValueEnum + Clone>(named: Vec<T>) -> Vec<T> {
+    if named.is_empty() { T::value_variants().to_vec() } else { named }
 }
 
 /// A peer that can't be fetched is left out: the floor still tells what the figures mean.

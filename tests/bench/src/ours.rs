@@ -1,11 +1,12 @@
 //! `persister run`, as a user runs it: its own defaults.
 
 use crate::error::Error;
-use crate::produce::{lane, prefix};
+use crate::produce::prefix;
 use crate::rig::{PATIENCE, Rig, Rows};
 use crate::trial::{Contender, Meter, Trial};
 use crate::workload::Workload;
 use harness::Program;
+use records::Topic;
 use std::time::{Duration, Instant};
 
 /// How often the positions are looked at: they tell the first commit.
@@ -14,20 +15,46 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long a persister may take for its end.
 const END_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What is on a topic and not in the rows.
+#[derive(Debug, Clone)]
+pub struct Backlog {
+    /// What the names of all topics begin with.
+    pub prefix: String,
+    /// The one that has the records.
+    pub topic: Topic,
+    /// How many of its records are applied already.
+    pub applied: u64,
+    /// How many are not.
+    pub records: u64,
+    /// What counts in a record: itself, or its samples.
+    pub each: u64,
+}
+
 /// Does the workload in `rows`.
 ///
 /// # Errors
 /// What the persister said, if it ends before its work is done.
 pub async fn run(rig: &Rig, workload: Workload, rows: &mut Rows) -> Result<Trial, Error> {
+    let (prefix, topic) = (prefix(workload), workload.lane());
+    let backlog = Backlog { prefix, topic, applied: 0, records: rig.records, each: 1 };
+    apply(rig, &backlog, rows).await
+}
+
+/// Applies a backlog to `rows`.
+///
+/// # Errors
+/// What the persister said, if it ends before its work is done.
+pub async fn apply(rig: &Rig, backlog: &Backlog, rows: &mut Rows) -> Result<Trial, Error> {
+    let Backlog { prefix, topic, applied: before, records, each } = backlog;
+    let topic = topic.name(prefix);
     let mut meter = Meter::new(rig, rows).await?;
-    let persister = start(rig, &prefix(workload), &rows.url)?;
-    let topic = lane(workload);
-    let done = applied(rows, &topic, 1, &persister).await?;
-    meter.begin(done)?;
-    applied(rows, &topic, rig.records, &persister).await?;
+    let persister = start(rig, prefix, &rows.url)?;
+    let done = applied(rows, &topic, before + 1, &persister).await? - before;
+    meter.begin(done * each)?;
+    applied(rows, &topic, before + records, &persister).await?;
     meter.end(persister.id().map(|id| id.pid))?;
     stop(&persister).await?;
-    meter.trial(Contender::Ours, workload, rows).await
+    meter.trial(Contender::Ours, records * each, rows).await
 }
 
 /// Starts a persister of the topics under a prefix.

@@ -93,7 +93,7 @@ impl Peer {
             }
         }
         program.kill();
-        meter.trial(self.contender, workload, rows).await
+        meter.trial(self.contender, rig.records, rows).await
     }
 
     /// Starts it from a topic to a database.

@@ -23,7 +23,7 @@ pub struct Producer {
     publisher: Publisher,
     encoder: Encoder,
     schema: SchemaId,
-    source: SourceName,
+    sources: Vec<SourceName>,
     topic: String,
     form: Form,
 }
@@ -42,7 +42,8 @@ impl Producer {
         let schema = rig.registry()?.register(&subject, &json).await?;
         let publisher = Publisher::new(&rig.kafka(""))?;
         let source = SourceName::new("bench").expect("these letters may be a source");
-        Ok(Self { publisher, encoder: Encoder::new(entity), schema, source, topic, form })
+        let (encoder, sources) = (Encoder::new(entity), vec![source]);
+        Ok(Self { publisher, encoder, schema, sources, topic, form })
     }
 
     /// Sends one record; it may still be on its way afterwards.
@@ -56,7 +57,8 @@ impl Producer {
         if partial {
             attributes.retain(|(name, _)| PARTIAL.contains(name));
         }
-        let (source, version) = (&self.source, item.version);
+        let source = &self.sources[item.object as usize % self.sources.len()];
+        let version = item.version;
         let (native_id, attributes) = (&native_id, attributes.as_slice());
         let mut avro = Vec::with_capacity(320);
         self.encoder
@@ -70,13 +72,17 @@ impl Producer {
         Ok(self.publisher.send(Outgoing { topic, key, payload, headers: Vec::new() }).await?)
     }
 
-    /// Sends all records of a workload and waits until they are on the topic.
+    /// Sends records and waits until they are on the topic.
     ///
     /// # Errors
     /// What Kafka said.
-    pub async fn send_all(&self, rig: &Rig, workload: Workload) -> Result<(), Error> {
-        for item in workload.items(rig.records, rig.epoch) {
-            self.send(item, workload.is_partial()).await?;
+    pub async fn send_all(
+        &self,
+        items: impl Iterator<Item = Item>,
+        partial: bool,
+    ) -> Result<(), Error> {
+        for item in items {
+            self.send(item, partial).await?;
         }
         self.acknowledged().await
     }
@@ -123,7 +129,8 @@ pub async fn fill(rig: &Rig, workload: Workload, form: Form) -> Result<(), Error
             flat_topic(workload)
         }
     };
-    Producer::new(rig, form, topic).await?.send_all(rig, workload).await
+    let items = workload.items(rig.records, rig.epoch);
+    Producer::new(rig, form, topic).await?.send_all(items, workload.is_partial()).await
 }
 
 /// Our schema without the update mask, and with the name by which Kafka Connect knows a UUID.

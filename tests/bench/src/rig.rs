@@ -159,6 +159,7 @@ pub struct Rows {
     /// How clients reach it.
     pub url: String,
     connection: PgConnection,
+    digest: String,
     closed: Closed,
 }
 
@@ -171,7 +172,14 @@ pub struct Closed {
 impl Rows {
     async fn open(name: String, url: String, ours: bool) -> Result<Self, Error> {
         let connection = PgConnection::connect(&url).await?;
-        Ok(Self { url, connection, closed: Closed { name, ours } })
+        let digest = digest_of(if ours { "inventory.bench_vm" } else { "vm" });
+        Ok(Self { url, connection, digest, closed: Closed { name, ours } })
+    }
+
+    /// Its rows are to be judged by the text that this query gives.
+    #[must_use]
+    pub fn judged_by(self, digest: &str) -> Self {
+        Self { digest: digest.to_owned(), ..self }
     }
 
     /// Disconnects.
@@ -210,19 +218,22 @@ impl Rows {
         self.number("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").await
     }
 
-    /// Count and checksum of the rows' attributes: equal for equal rows, in whatever order.
+    /// Asks for one text.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn text(&mut self, query: &str) -> Result<String, Error> {
+        let query = sqlx::query_scalar(AssertSqlSafe(query.to_owned()));
+        Ok(query.fetch_one(&mut self.connection).await?)
+    }
+
+    /// What tells whether the rows are right: equal for equal rows, in whatever order.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn digest(&mut self) -> Result<String, Error> {
-        let table = if self.closed.ours { "inventory.bench_vm" } else { "vm" };
-        let query = format!(
-            "SELECT count(*) || ' rows ' || \
-             coalesce(bit_xor(hashtextextended(ROW(source, native_id, {})::text, 0)), 0) \
-             FROM {table}",
-            attributes().join(", ")
-        );
-        Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.connection).await?)
+        let query = self.digest.clone();
+        self.text(&query).await
     }
 
     /// Median and 99th percentile of what a query gives, which is in milliseconds.
@@ -236,6 +247,15 @@ impl Rows {
         );
         Ok(sqlx::query_as(AssertSqlSafe(query)).fetch_one(&mut self.connection).await?)
     }
+}
+
+/// Asks for count and checksum of the attributes of a table's rows.
+fn digest_of(table: &str) -> String {
+    format!(
+        "SELECT count(*) || ' rows ' || \
+         coalesce(bit_xor(hashtextextended(ROW(source, native_id, {})::text, 0)), 0) FROM {table}",
+        attributes().join(", ")
+    )
 }
 
 /// The names of the attributes, in their order.

@@ -4,19 +4,33 @@ use crate::error::Error;
 use crate::freshness::{self, Freshness};
 use crate::peers::Peer;
 use crate::produce::{self, Form};
-use crate::report::Report;
+use crate::report::{Race, Report};
 use crate::rig::{Closed, Rig};
-use crate::trial::Trial;
+use crate::trial::{Trial, compare};
 use crate::workload::Workload;
-use crate::{decode, floor, ours};
+use crate::{decode, floor, metrics, ours};
+use clap::ValueEnum;
+
+/// A part of the suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Our decoder and apache-avro, on the same records; alone it needs no servers
+    Decoding,
+    /// The workloads, by all contenders in turns
+    Workloads,
+    /// Samples, by the floor and ours in turns
+    Metrics,
+    /// How long live changes take
+    Freshness,
+}
 
 /// What is to be measured.
 #[derive(Debug)]
 pub struct Suite {
-    /// The workloads.
+    /// The parts.
+    pub parts: Vec<Part>,
+    /// The workloads of that part.
     pub workloads: Vec<Workload>,
-    /// Whether to measure how long a live change takes.
-    pub freshness: bool,
     /// Whom to measure beside ours and the floor.
     pub peers: Vec<Peer>,
     /// Records of each workload.
@@ -37,29 +51,61 @@ impl Suite {
     /// # Errors
     /// The first failure, also when somebody's rows are wrong.
     pub async fn run(&self, say: fn(&str)) -> Result<Report, Error> {
-        say("decoding, in turns with apache-avro");
-        let decoding = decode::measure();
+        let mut report = Report { records: self.records, rounds: self.rounds, ..Report::default() };
+        if self.has(Part::Decoding) {
+            say("decoding, in turns with apache-avro");
+            report.decoding = decode::measure();
+        }
+        if self.parts == [Part::Decoding] {
+            return Ok(report);
+        }
         say("starting Kafka, registry and PostgreSQL");
         let rig = Rig::start(self.records).await?;
         say(&format!("logs are in {}", rig.world.folder().display()));
-        self.fill(&rig, Workload::Load).await?;
-        let loaded = load(&rig).await?;
-        let mut trials = Vec::new();
-        for workload in &self.workloads {
-            if *workload != Workload::Load {
-                self.fill(&rig, *workload).await?;
+        if self.has(Part::Metrics) {
+            report.metrics = metrics::measure(&rig, self.rounds, say).await?;
+        }
+        if self.has(Part::Workloads) || self.has(Part::Freshness) {
+            self.of_loaded(&rig, &mut report, say).await?;
+        }
+        Ok(report)
+    }
+
+    /// What begins with rows, or needs their records.
+    async fn of_loaded(&self, rig: &Rig, report: &mut Report, say: fn(&str)) -> Result<(), Error> {
+        self.fill(rig, Workload::Load).await?;
+        let loaded = load(rig).await?;
+        if self.has(Part::Workloads) {
+            report.throughput = self.races(rig, &loaded, say).await?;
+        }
+        if self.has(Part::Freshness) {
+            report.freshness = self.delays(rig, &loaded, say).await?;
+        }
+        Ok(())
+    }
+
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    async fn races(&self, rig: &Rig, loaded: &Loaded, say: fn(&str)) -> Result<Vec<Race>, Error> {
+        let mut races = Vec::new();
+        for workload in self.workloads.iter().copied() {
+            if workload != Workload::Load {
+                self.fill(rig, workload).await?;
             }
+            let mut trials = Vec::new();
             for round in 1..=self.rounds {
-                for runner in self.runners(*workload) {
-                    let trial = one(&rig, &loaded, &runner, *workload).await?;
-                    say(&line(round, &trial));
+                for runner in self.runners(workload) {
+                    let trial = one(rig, loaded, &runner, workload).await?;
+                    say(&trial.line(round, workload.title()));
                     trials.push(trial);
                 }
             }
-            compare(&trials, *workload)?;
+            compare(workload.title(), &trials)?;
+            races.push(Race { workload, trials });
         }
-        let delays = if self.freshness { self.delays(&rig, &loaded, say).await? } else { vec![] };
-        Ok(Report::new((self.records, self.rounds), decoding, trials, delays))
+        Ok(races)
     }
 
     async fn delays(
@@ -134,36 +180,4 @@ async fn one(
     };
     rig.drop(rows.close().await?).await?;
     trial
-}
-
-/// Nobody's speed counts whose rows are not those of the floor, or else of whoever ran first.
-fn compare(trials: &[Trial], workload: Workload) -> Result<(), Error> {
-    let mut runs = trials.iter().filter(|trial| trial.workload == workload);
-    let Some(first) = runs.next() else { return Ok(()) };
-    match runs.find(|trial| trial.rows != first.rows) {
-        None => Ok(()),
-        Some(other) => Err(Error::Wrong {
-            contender: other.contender.title(),
-            workload: workload.title(),
-            found: other.rows.clone(),
-            wanted: first.rows.clone(),
-        }),
-    }
-}
-
-fn line(round: u32, trial: &Trial) -> String {
-    format!(
-        "round {round}: {}, {}: {:.0} records/s, CPU s per million: client {:.1}, \
-         PostgreSQL {:.1}, Kafka {:.1}; peak {:.0} MiB; WAL {:.1} B/record; others {:.1} s{}",
-        trial.workload.title(),
-        trial.contender.title(),
-        trial.rate,
-        trial.client_cpu,
-        trial.postgres_cpu,
-        trial.kafka_cpu,
-        trial.peak_mib.unwrap_or_default(),
-        trial.wal_bytes,
-        trial.others_cpu,
-        if trial.is_disturbed() { " (disturbed)" } else { "" }
-    )
 }

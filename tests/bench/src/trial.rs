@@ -1,9 +1,8 @@
-//! One run of one contender at one workload, and what it has used.
+//! One run of one contender, and what it has used.
 
 use crate::error::Error;
 use crate::rig::{Rig, Rows};
 use crate::usage::{Servers, Usage, peak_mib};
-use crate::workload::Workload;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -49,25 +48,23 @@ impl Contender {
 /// What a run has used and done.
 #[derive(Debug, Clone, Serialize)]
 pub struct Trial {
-    /// At what.
-    pub workload: Workload,
     /// Who.
     pub contender: Contender,
     /// From the first commit to the last row.
     pub seconds: f64,
-    /// Records per second in this time.
+    /// Records, or samples, per second in this time.
     pub rate: f64,
-    /// CPU seconds of the contender for a million records.
+    /// CPU seconds of the contender for a million of them.
     pub client_cpu: f64,
-    /// CPU seconds of PostgreSQL for a million records.
+    /// CPU seconds of PostgreSQL for a million.
     pub postgres_cpu: f64,
-    /// CPU seconds of the broker for a million records.
+    /// CPU seconds of the broker for a million.
     pub kafka_cpu: f64,
     /// CPU seconds of everything else, in this run.
     pub others_cpu: f64,
     /// The most memory of the contender, MiB; the floor has none of its own.
     pub peak_mib: Option<f64>,
-    /// Bytes of WAL for a record.
+    /// Bytes of WAL for one.
     pub wal_bytes: f64,
     /// Count and checksum of the rows at the end.
     pub rows: String,
@@ -79,23 +76,57 @@ impl Trial {
     pub fn is_disturbed(&self) -> bool {
         self.others_cpu > OTHERS_MAX
     }
+
+    /// A line for whoever waits; `work` is what was done.
+    #[must_use]
+    pub fn line(&self, round: u32, work: &str) -> String {
+        format!(
+            "round {round}: {work}, {}: {:.0}/s, CPU s per million: client {:.1}, \
+             PostgreSQL {:.1}, Kafka {:.1}; peak {:.0} MiB; WAL {:.1} B each; others {:.1} s{}",
+            self.contender.title(),
+            self.rate,
+            self.client_cpu,
+            self.postgres_cpu,
+            self.kafka_cpu,
+            self.peak_mib.unwrap_or_default(),
+            self.wal_bytes,
+            self.others_cpu,
+            if self.is_disturbed() { " (disturbed)" } else { "" }
+        )
+    }
+}
+
+/// Nobody's speed counts whose rows are not those of the floor, or else of whoever ran first.
+///
+/// # Errors
+/// [`Error::Wrong`].
+pub fn compare(work: &'static str, trials: &[Trial]) -> Result<(), Error> {
+    let Some(first) = trials.first() else { return Ok(()) };
+    match trials.iter().find(|trial| trial.rows != first.rows) {
+        None => Ok(()),
+        Some(other) => Err(Error::Wrong {
+            contender: other.contender.title(),
+            work,
+            found: other.rows.clone(),
+            wanted: first.rows.clone(),
+        }),
+    }
 }
 
 /// Measures one run.
-pub struct Meter<'a> {
-    rig: &'a Rig,
+pub struct Meter {
     servers: Servers,
     wal: i64,
     begin: Option<(Usage, u64)>,
     end: Option<(Usage, Option<f64>)>,
 }
 
-impl<'a> Meter<'a> {
+impl Meter {
     /// Before the contender is started: all of its WAL counts.
     ///
     /// # Errors
     /// [`Error::Database`] or [`Error::Harness`].
-    pub async fn new(rig: &'a Rig, rows: &mut Rows) -> Result<Self, Error> {
+    pub async fn new(rig: &Rig, rows: &mut Rows) -> Result<Self, Error> {
         rig.checkpoint().await?;
         let parts = rig.world.parts();
         let of = |server: &harness::Server| server.id().map_or(0, |id| id.pid);
@@ -104,10 +135,10 @@ impl<'a> Meter<'a> {
             kafka: of(&parts.kafka.server),
             registry: of(&parts.registry.server),
         };
-        Ok(Self { rig, servers, wal: rows.wal().await?, begin: None, end: None })
+        Ok(Self { servers, wal: rows.wal().await?, begin: None, end: None })
     }
 
-    /// The work has begun, and so many records are done already.
+    /// The work has begun, and so much of it is done already.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -163,33 +194,32 @@ impl<'a> Meter<'a> {
         Ok(())
     }
 
-    /// What was measured, with the rows that are there now.
+    /// What was measured of so many records, or samples, with the rows that are there now.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn trial(
         self,
         contender: Contender,
-        workload: Workload,
+        count: u64,
         rows: &mut Rows,
     ) -> Result<Trial, Error> {
         let wal = self.written(rows).await?;
         let (begin, done) = self.begin.expect("a contender has begun before it is asked");
         let (end, peak_mib) = self.end.expect("a contender has ended before it is asked");
-        let records = (self.rig.records - done) as f64;
+        let measured = (count - done) as f64;
         let seconds = (end.at - begin.at).as_secs_f64();
-        let per_million = |begin: f64, end: f64| (end - begin) / records * 1e6;
+        let per_million = |begin: f64, end: f64| (end - begin) / measured * 1e6;
         Ok(Trial {
-            workload,
             contender,
             seconds,
-            rate: records / seconds,
+            rate: measured / seconds,
             client_cpu: per_million(begin.client, end.client),
             postgres_cpu: per_million(begin.postgres, end.postgres),
             kafka_cpu: per_million(begin.kafka, end.kafka),
             others_cpu: end.others - begin.others,
             peak_mib,
-            wal_bytes: wal as f64 / self.rig.records as f64,
+            wal_bytes: wal as f64 / count as f64,
             rows: rows.digest().await?,
         })
     }

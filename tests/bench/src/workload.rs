@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use records::{Topic, Version};
 use serde::Serialize;
+use std::ops::Range;
 use std::time::Duration;
 
 /// How many updates each object of [`Workload::Hot`] gets.
@@ -96,20 +97,33 @@ impl Workload {
         self.first_version(epoch).plus(Duration::from_micros(repeats))
     }
 
-    /// The records, in the order in which they are sent. A listing comes in the order of numbers
-    /// and has one version; live updates come in no order, each with its own.
+    /// The records, in the order in which they are sent.
     pub fn items(self, records: u64, epoch: Version) -> impl Iterator<Item = Item> {
-        let (objects, first) = (self.objects(records), self.first_version(epoch));
-        (0..records).map(move |index| match self {
-            Self::Load | Self::Unchanged => Item { object: index, changes: 0, version: first },
-            Self::Changed => {
-                Item { object: index, changes: u64::from(index % 100 == 0), version: first }
+        self.part(self.objects(records), 0..records, epoch)
+    }
+
+    /// Some of the records that there are of so many objects; they never end, because after the
+    /// last object comes the first one again. A listing comes in the order of numbers and has one
+    /// version; live updates come in no order, each with its own.
+    pub fn part(
+        self,
+        objects: u64,
+        range: Range<u64>,
+        epoch: Version,
+    ) -> impl Iterator<Item = Item> {
+        let first = self.first_version(epoch);
+        range.map(move |index| {
+            let (object, turn) = (index % objects, index / objects);
+            let version = first.plus(Duration::from_micros(turn));
+            match self {
+                Self::Load | Self::Unchanged => Item { object, changes: 0, version },
+                Self::Changed => Item { object, changes: u64::from(index % 100 == 0), version },
+                Self::Partial | Self::Hot => Item {
+                    object: index.wrapping_mul(STRIDE) % objects,
+                    changes: 1 + turn,
+                    version: first.plus(Duration::from_micros(index)),
+                },
             }
-            Self::Partial | Self::Hot => Item {
-                object: index.wrapping_mul(STRIDE) % objects,
-                changes: 1 + index / objects,
-                version: first.plus(Duration::from_micros(index)),
-            },
         })
     }
 }
@@ -117,7 +131,7 @@ impl Workload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn hot_keys_get_ten_updates_each_and_others_one_record() {
@@ -131,5 +145,21 @@ mod tests {
             assert!(updates.values().all(|changes| changes.len() == each));
             assert!(updates.values().all(|changes| changes.is_sorted()));
         }
+    }
+
+    #[test]
+    fn live_updates_of_a_batch_lie_all_over_the_table() {
+        for objects in [20_000, 100_000, 200_000, 1_000_000, 10_000_000] {
+            let batch = Workload::Partial.part(objects, 0..5_000, Version::from_micros(0));
+            let tenths: BTreeSet<u64> = batch.map(|item| item.object * 10 / objects).collect();
+            assert_eq!(tenths.len(), 10, "{objects}");
+        }
+    }
+
+    #[test]
+    fn the_next_listing_has_a_version_of_its_own() {
+        let items: Vec<_> = Workload::Unchanged.part(10, 8..12, Version::from_micros(0)).collect();
+        assert_eq!(items.iter().map(|item| item.object).collect::<Vec<_>>(), [8, 9, 0, 1]);
+        assert!(items[0].version == items[1].version && items[1].version < items[2].version);
     }
 }
