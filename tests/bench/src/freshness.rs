@@ -67,7 +67,7 @@ pub async fn ours(rig: &Rig, loaded: &Closed, flooded: bool) -> Result<Freshness
     }
     let mut rows = rig.copy_of(loaded).await?;
     rig.checkpoint().await?;
-    let persister = ours::start(rig, &prefix, &rows.url)?;
+    let persister = ours::start(rig, &prefix, &rows.url, None)?;
     ours::owned(&mut rows, &live, &persister).await?;
     // From here on it reads.
     producer.send(Item { object: 0, changes: 1, version: Version::now() }, false).await?;

@@ -10,6 +10,7 @@ mod objects;
 mod ours;
 mod peers;
 mod produce;
+mod recovery;
 mod report;
 mod rig;
 mod samples;

@@ -48,7 +48,7 @@ pub async fn apply(rig: &Rig, backlog: &Backlog, rows: &mut Rows) -> Result<Tria
     let Backlog { prefix, topic, applied: before, records, each } = backlog;
     let topic = topic.name(prefix);
     let mut meter = Meter::new(rig, rows).await?;
-    let persister = start(rig, prefix, &rows.url)?;
+    let persister = start(rig, prefix, &rows.url, None)?;
     let done = applied(rows, &topic, before + 1, &persister).await? - before;
     meter.begin(done * each)?;
     applied(rows, &topic, before + records, &persister).await?;
@@ -57,17 +57,19 @@ pub async fn apply(rig: &Rig, backlog: &Backlog, rows: &mut Rows) -> Result<Tria
     meter.trial(Contender::Ours, records * each, rows).await
 }
 
-/// Starts a persister of the topics under a prefix.
+/// Starts a persister of the topics under a prefix, in a group of its own; `instance` is its
+/// lasting name there.
 ///
 /// # Errors
 /// If it is not built.
-pub fn start(rig: &Rig, prefix: &str, url: &str) -> Result<Program, Error> {
+pub fn start(rig: &Rig, prefix: &str, url: &str, instance: Option<&str>) -> Result<Program, Error> {
     let group = format!("bench-{}", rig.next());
     Ok(rig.world.program("persister", |command| {
         command
             .args(["run", "--group", &group])
             .env("TRIBUTARY_TOPIC_PREFIX", prefix)
             .env("DATABASE_URL", url)
+            .envs(instance.map(|name| ("TRIBUTARY_PERSISTER__INSTANCE", name)))
     })?)
 }
 

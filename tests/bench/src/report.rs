@@ -2,9 +2,10 @@
 
 use crate::decode::{Decoder, Decoding};
 use crate::freshness::Freshness;
-use crate::summary::Summary;
+use crate::recovery;
+use crate::summary::{Summary, median};
 use crate::table::{Table, thousands};
-use crate::trial::Trial;
+use crate::trial::{Contender, Trial};
 use crate::workload::Workload;
 use serde::Serialize;
 
@@ -38,6 +39,8 @@ const METRICS: [&str; 9] = [
 const DECODING: [&str; 6] =
     ["record", "who", "records/s", "median turn", "Tributary is", "by the medians"];
 
+const RECOVERY: [&str; 5] = ["who", "what", "median s", "worst s", "aim s"];
+
 const DELAYS: [&str; 5] = ["who", "while", "sent per s", "p50 ms", "p99 ms"];
 
 /// Everything that was measured.
@@ -53,6 +56,8 @@ pub struct Report {
     pub throughput: Vec<Race>,
     /// Samples instead of records.
     pub metrics: Vec<Trial>,
+    /// Seconds from each kill to the next commit.
+    pub recovery: Vec<f64>,
     /// How long live changes take.
     pub freshness: Vec<Freshness>,
 }
@@ -92,10 +97,11 @@ impl Report {
     }
 
     /// Each with its place in the page.
-    fn tables(&self) -> [(&'static str, Table); 4] {
+    fn tables(&self) -> [(&'static str, Table); 5] {
         [
             ("{throughput}", self.throughput()),
             ("{metrics}", Table::new(&METRICS, race("samples of counters", &self.metrics))),
+            ("{recovery}", self.recovery()),
             ("{freshness}", self.delays()),
             ("{decoding}", self.decoding()),
         ]
@@ -104,6 +110,19 @@ impl Report {
     fn throughput(&self) -> Table {
         let races = self.throughput.iter();
         Table::new(&THROUGHPUT, races.flat_map(|of| race(of.workload.title(), &of.trials)))
+    }
+
+    fn recovery(&self) -> Table {
+        let killed = (!self.recovery.is_empty()).then(|| {
+            vec![
+                Contender::Ours.title().to_owned(),
+                format!("killed and started again, {} times", self.recovery.len()),
+                format!("{:.2}", median(self.recovery.clone())),
+                format!("{:.2}", self.recovery.iter().copied().fold(0.0, f64::max)),
+                format!("{:.2}", recovery::AIM_SECONDS),
+            ]
+        });
+        Table::new(&RECOVERY, killed.into_iter())
     }
 
     fn decoding(&self) -> Table {

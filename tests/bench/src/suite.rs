@@ -8,7 +8,7 @@ use crate::report::{Race, Report};
 use crate::rig::{Closed, Rig};
 use crate::trial::{Trial, compare};
 use crate::workload::Workload;
-use crate::{decode, floor, metrics, ours};
+use crate::{decode, floor, metrics, ours, recovery};
 use clap::ValueEnum;
 
 /// A part of the suite.
@@ -20,6 +20,8 @@ pub enum Part {
     Workloads,
     /// Samples, by the floor and ours in turns
     Metrics,
+    /// Ours, killed and started again
+    Recovery,
     /// How long live changes take
     Freshness,
 }
@@ -43,6 +45,7 @@ pub struct Suite {
 struct Loaded {
     ours: Closed,
     flat: Closed,
+    digest: String,
 }
 
 impl Suite {
@@ -65,7 +68,8 @@ impl Suite {
         if self.has(Part::Metrics) {
             report.metrics = metrics::measure(&rig, self.rounds, say).await?;
         }
-        if self.has(Part::Workloads) || self.has(Part::Freshness) {
+        let loaded = [Part::Workloads, Part::Recovery, Part::Freshness];
+        if loaded.into_iter().any(|part| self.has(part)) {
             self.of_loaded(&rig, &mut report, say).await?;
         }
         Ok(report)
@@ -77,6 +81,9 @@ impl Suite {
         let loaded = load(rig).await?;
         if self.has(Part::Workloads) {
             report.throughput = self.races(rig, &loaded, say).await?;
+        }
+        if self.has(Part::Recovery) {
+            report.recovery = recovery::measure(rig, &loaded.digest, self.rounds, say).await?;
         }
         if self.has(Part::Freshness) {
             report.freshness = self.delays(rig, &loaded, say).await?;
@@ -152,13 +159,13 @@ enum Runner<'a> {
 /// The rows that all workloads but the load begin with.
 async fn load(rig: &Rig) -> Result<Loaded, Error> {
     let mut ours = rig.new_database(true).await?;
-    ours::run(rig, Workload::Load, &mut ours).await?;
+    let digest = ours::run(rig, Workload::Load, &mut ours).await?.rows;
     let mut flat = rig.new_database(false).await?;
     floor::run(rig, Workload::Load, &mut flat).await?;
     for rows in [&mut ours, &mut flat] {
         rows.run("VACUUM ANALYZE").await?;
     }
-    Ok(Loaded { ours: ours.close().await?, flat: flat.close().await? })
+    Ok(Loaded { ours: ours.close().await?, flat: flat.close().await?, digest })
 }
 
 async fn one(
