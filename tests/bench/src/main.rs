@@ -5,6 +5,7 @@ mod decode;
 mod error;
 mod floor;
 mod freshness;
+mod growth;
 mod metrics;
 mod objects;
 mod ours;

@@ -40,7 +40,8 @@ pub async fn measure(rig: &Rig, rounds: u32, say: fn(&str)) -> Result<Vec<Trial>
     let mut trials = Vec::new();
     for round in 1..=rounds {
         for is_ours in [false, true] {
-            let mut rows = rig.new_database(true).await?.judged_by(DIGEST);
+            let mut rows = rig.new_database(true).await?;
+            rows.judge_by(DIGEST);
             let trial = if is_ours {
                 ours::apply(rig, &backlog, &mut rows).await?
             } else {

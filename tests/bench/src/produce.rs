@@ -46,6 +46,14 @@ impl Producer {
         Ok(Self { publisher, encoder, schema, sources, topic, form })
     }
 
+    /// The objects are of so many sources, in turns.
+    #[must_use]
+    pub fn of_sources(self, count: u64) -> Self {
+        let name = |number| format!("bench-{number}");
+        let sources = (0..count).filter_map(|number| SourceName::new(name(number)).ok()).collect();
+        Self { sources, ..self }
+    }
+
     /// Sends one record; it may still be on its way afterwards.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use crate::decode::{Decoder, Decoding};
 use crate::freshness::Freshness;
+use crate::growth::Growth;
 use crate::recovery;
 use crate::summary::{Summary, median};
 use crate::table::{Table, thousands};
@@ -41,6 +42,17 @@ const DECODING: [&str; 6] =
 
 const RECOVERY: [&str; 5] = ["who", "what", "median s", "worst s", "aim s"];
 
+const GROWTH: [&str; 8] = [
+    "workload",
+    "sources",
+    "rows in the table",
+    "records/s",
+    "slowest run",
+    "ratio",
+    "peak MiB",
+    "WAL B per record",
+];
+
 const DELAYS: [&str; 5] = ["who", "while", "sent per s", "p50 ms", "p99 ms"];
 
 /// Everything that was measured.
@@ -58,6 +70,8 @@ pub struct Report {
     pub metrics: Vec<Trial>,
     /// Seconds from each kill to the next commit.
     pub recovery: Vec<f64>,
+    /// Tables of different size.
+    pub growth: Vec<Growth>,
     /// How long live changes take.
     pub freshness: Vec<Freshness>,
 }
@@ -97,11 +111,12 @@ impl Report {
     }
 
     /// Each with its place in the page.
-    fn tables(&self) -> [(&'static str, Table); 5] {
+    fn tables(&self) -> [(&'static str, Table); 6] {
         [
             ("{throughput}", self.throughput()),
             ("{metrics}", Table::new(&METRICS, race("samples of counters", &self.metrics))),
             ("{recovery}", self.recovery()),
+            ("{growth}", self.growth()),
             ("{freshness}", self.delays()),
             ("{decoding}", self.decoding()),
         ]
@@ -123,6 +138,26 @@ impl Report {
             ]
         });
         Table::new(&RECOVERY, killed.into_iter())
+    }
+
+    fn growth(&self) -> Table {
+        let row = |found: &Growth| {
+            let summary = |growth: &Growth| Summary::of(Contender::Ours, &growth.trials);
+            let base = self.growth.iter().find(|other| found.compares_with(other));
+            let found_summary = summary(found);
+            let ratio = base.map(|base| found_summary.rate / summary(base).rate);
+            vec![
+                found.workload.title().to_owned(),
+                thousands(found.sources as f64),
+                thousands(found.rows as f64),
+                found_summary.marked_rate(),
+                thousands(found_summary.slowest),
+                ratio.map(|ratio| format!("{ratio:.2} x")).unwrap_or_default(),
+                found_summary.peak_mib.map(thousands).unwrap_or_default(),
+                format!("{:.1}", found_summary.wal_bytes),
+            ]
+        };
+        Table::new(&GROWTH, self.growth.iter().map(row))
     }
 
     fn decoding(&self) -> Table {

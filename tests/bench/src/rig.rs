@@ -177,9 +177,8 @@ impl Rows {
     }
 
     /// Its rows are to be judged by the text that this query gives.
-    #[must_use]
-    pub fn judged_by(self, digest: &str) -> Self {
-        Self { digest: digest.to_owned(), ..self }
+    pub fn judge_by(&mut self, digest: &str) {
+        digest.clone_into(&mut self.digest);
     }
 
     /// Disconnects.

@@ -8,7 +8,7 @@ use crate::report::{Race, Report};
 use crate::rig::{Closed, Rig};
 use crate::trial::{Trial, compare};
 use crate::workload::Workload;
-use crate::{decode, floor, metrics, ours, recovery};
+use crate::{decode, floor, growth, metrics, ours, recovery};
 use clap::ValueEnum;
 
 /// A part of the suite.
@@ -22,6 +22,8 @@ pub enum Part {
     Metrics,
     /// Ours, killed and started again
     Recovery,
+    /// Ours, on tables of different size
+    Growth,
     /// How long live changes take
     Freshness,
 }
@@ -67,6 +69,9 @@ impl Suite {
         say(&format!("logs are in {}", rig.world.folder().display()));
         if self.has(Part::Metrics) {
             report.metrics = metrics::measure(&rig, self.rounds, say).await?;
+        }
+        if self.has(Part::Growth) {
+            report.growth = growth::measure(&rig, self.rounds, say).await?;
         }
         let loaded = [Part::Workloads, Part::Recovery, Part::Freshness];
         if loaded.into_iter().any(|part| self.has(part)) {
