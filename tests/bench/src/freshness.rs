@@ -1,7 +1,8 @@
 //! How long a live change takes from its sending to its commit: alone, and while a full refresh of
-//! everything is applied.
+//! everything is applied. `flood.rs` has a third case.
 
 use crate::error::Error;
+use crate::flood::Flood;
 use crate::ours;
 use crate::peers::{Peer, Tuning};
 use crate::produce::{Form, Producer};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// Live updates in a second.
-const RATE: u64 = 2_000;
+pub const RATE: u64 = 2_000;
 
 /// Updates are sent in groups, this far apart.
 const TICK: Duration = Duration::from_millis(5);
@@ -26,15 +27,15 @@ const TICK: Duration = Duration::from_millis(5);
 const LENGTH: Duration = Duration::from_secs(20);
 
 /// The first updates are not counted: they meet a program that has just begun.
-const WARM_UP: Duration = Duration::from_secs(2);
+pub const WARM_UP: Duration = Duration::from_secs(2);
 
 /// The delays of one run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Freshness {
     /// Who.
     pub contender: Contender,
-    /// Whether a snapshot of all objects was applied beside it.
-    pub flooded: bool,
+    /// What was done beside it.
+    pub beside: Beside,
     /// Updates sent in a second.
     pub rate: f64,
     /// The median, milliseconds.
@@ -43,11 +44,38 @@ pub struct Freshness {
     pub p99_ms: f64,
 }
 
+/// What is done beside the updates that are measured.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Beside {
+    /// Nothing.
+    Nothing,
+    /// A snapshot of all objects is applied.
+    Snapshot,
+    /// Another source sends as fast as it can.
+    Flood(Flood),
+}
+
+impl Beside {
+    /// How people read it.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing else comes",
+            Self::Snapshot => "a snapshot is applied",
+            Self::Flood(_) => "one source floods the live lane",
+        }
+    }
+}
+
 /// The versions of the updates, and how many there were.
-struct Sent {
-    begin: Version,
-    last: Version,
-    count: u64,
+pub struct Sent {
+    /// That of the first, or a little less.
+    pub begin: Version,
+    /// That of the last.
+    pub last: Version,
+    /// How many.
+    pub count: u64,
     seconds: f64,
 }
 
@@ -55,15 +83,16 @@ struct Sent {
 ///
 /// # Errors
 /// What stopped it.
-pub async fn ours(rig: &Rig, loaded: &Closed, flooded: bool) -> Result<Freshness, Error> {
+pub async fn ours(rig: &Rig, loaded: &Closed, beside: Beside) -> Result<Freshness, Error> {
+    let refreshed = matches!(beside, Beside::Snapshot);
     let prefix = format!("fresh-{}.", rig.next());
     let (live, snapshot) =
         (Topic::InventoryLive.name(&prefix), Topic::InventorySnapshot.name(&prefix));
     rig.make_topics(&prefix).await?;
     let producer = Producer::new(rig, Form::Ours, live.clone()).await?;
-    if flooded {
-        let flood = Producer::new(rig, Form::Ours, snapshot.clone()).await?;
-        flood.send_all(Workload::Changed.items(rig.records, rig.epoch), false).await?;
+    if refreshed {
+        let listing = Producer::new(rig, Form::Ours, snapshot.clone()).await?;
+        listing.send_all(Workload::Changed.items(rig.records, rig.epoch), false).await?;
     }
     let mut rows = rig.copy_of(loaded).await?;
     rig.checkpoint().await?;
@@ -73,8 +102,8 @@ pub async fn ours(rig: &Rig, loaded: &Closed, flooded: bool) -> Result<Freshness
     producer.send(Item { object: 0, changes: 1, version: Version::now() }, false).await?;
     ours::applied(&mut rows, &live, 1, &persister).await?;
     let over = AtomicBool::new(false);
-    let (sent, ended) = tokio::join!(send(rig, &producer, &over), async {
-        let ended = if flooded {
+    let (sent, ended) = tokio::join!(send(&producer, updates(rig), &over), async {
+        let ended = if refreshed {
             ours::applied(&mut rows, &snapshot, rig.records, &persister).await.map(drop)
         } else {
             tokio::time::sleep(LENGTH).await;
@@ -86,17 +115,17 @@ pub async fn ours(rig: &Rig, loaded: &Closed, flooded: bool) -> Result<Freshness
     let sent = ended.and(sent)?;
     ours::applied(&mut rows, &live, sent.count + 1, &persister).await?;
     ours::stop(&persister).await?;
-    // A short flood would be over before a warm-up is.
-    let first = if flooded { sent.begin } else { sent.begin.plus(WARM_UP) };
+    // A short refresh would be over before a warm-up is.
+    let first = if refreshed { sent.begin } else { sent.begin.plus(WARM_UP) };
     let table = ("inventory_all.bench_vm", "base_version");
     let (p50_ms, p99_ms) = delays(&mut rows, table, first..=sent.last).await?;
     rig.drop(rows.close().await?).await?;
     let rate = sent.rate();
-    Ok(Freshness { contender: Contender::Ours, flooded, rate, p50_ms, p99_ms })
+    Ok(Freshness { contender: Contender::Ours, beside, rate, p50_ms, p99_ms })
 }
 
 /// Measures a peer on a copy of the loaded rows. It has one topic only, in which a change waits
-/// behind a refresh, so there is no flood.
+/// behind a refresh, so nothing else comes.
 ///
 /// # Errors
 /// What stopped it.
@@ -111,7 +140,7 @@ pub async fn peer(rig: &Rig, loaded: &Closed, peer: &Peer) -> Result<Freshness, 
     producer.send(Item { object: 0, changes: 1, version: began }, false).await?;
     arrived(&mut rows, began, 1).await?;
     let over = AtomicBool::new(false);
-    let (sent, ()) = tokio::join!(send(rig, &producer, &over), async {
+    let (sent, ()) = tokio::join!(send(&producer, updates(rig), &over), async {
         tokio::time::sleep(LENGTH).await;
         over.store(true, Ordering::Relaxed);
     });
@@ -122,7 +151,7 @@ pub async fn peer(rig: &Rig, loaded: &Closed, peer: &Peer) -> Result<Freshness, 
     let (p50_ms, p99_ms) = delays(&mut rows, ("vm", "version"), first..=sent.last).await?;
     rig.drop(rows.close().await?).await?;
     let (contender, rate) = (peer.contender, sent.rate());
-    Ok(Freshness { contender, flooded: false, rate, p50_ms, p99_ms })
+    Ok(Freshness { contender, beside: Beside::Nothing, rate, p50_ms, p99_ms })
 }
 
 /// Waits until so many rows are of this version or newer.
@@ -137,14 +166,25 @@ async fn arrived(rows: &mut Rows, version: Version, wanted: u64) -> Result<(), E
     Ok(found.await?)
 }
 
-/// Sends updates until it is over, or all objects have had one.
-async fn send(rig: &Rig, producer: &Producer, over: &AtomicBool) -> Result<Sent, Error> {
+/// One of each object.
+fn updates(rig: &Rig) -> impl Iterator<Item = Item> {
+    Workload::Partial.items(rig.records, rig.epoch)
+}
+
+/// Sends whole updates until it is over, or there are no more.
+///
+/// # Errors
+/// What Kafka said.
+pub async fn send(
+    producer: &Producer,
+    mut items: impl Iterator<Item = Item>,
+    over: &AtomicBool,
+) -> Result<Sent, Error> {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let begin = Version::now();
     let mut last = begin;
     let each = RATE * u64::try_from(TICK.as_millis()).unwrap_or(1) / 1_000;
-    let mut items = Workload::Partial.items(rig.records, rig.epoch);
     let mut count = 0;
     'sending: while !over.load(Ordering::Relaxed) {
         ticks.tick().await;
@@ -161,13 +201,18 @@ async fn send(rig: &Rig, producer: &Producer, over: &AtomicBool) -> Result<Sent,
 }
 
 impl Sent {
-    fn rate(&self) -> f64 {
+    /// Updates in a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
         self.count as f64 / self.seconds
     }
 }
 
 /// The version is when it was sent; PostgreSQL tells when the row was committed.
-async fn delays(
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn delays(
     rows: &mut Rows,
     (table, version): (&str, &str),
     versions: RangeInclusive<Version>,

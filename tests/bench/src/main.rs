@@ -3,6 +3,7 @@
 mod copy;
 mod decode;
 mod error;
+mod flood;
 mod floor;
 mod freshness;
 mod growth;

@@ -1,7 +1,7 @@
 //! The figures for people, programs and the repository.
 
 use crate::decode::{Decoder, Decoding};
-use crate::freshness::Freshness;
+use crate::freshness::{Beside, Freshness};
 use crate::growth::Growth;
 use crate::recovery;
 use crate::summary::{Summary, median};
@@ -53,7 +53,8 @@ const GROWTH: [&str; 8] = [
     "WAL B per record",
 ];
 
-const DELAYS: [&str; 5] = ["who", "while", "sent per s", "p50 ms", "p99 ms"];
+const DELAYS: [&str; 7] =
+    ["who", "while", "sent per s", "p50 ms", "p99 ms", "flood per s", "of it left at its end"];
 
 /// Everything that was measured.
 #[derive(Debug, Default, Serialize)]
@@ -182,13 +183,18 @@ impl Report {
 
     fn delays(&self) -> Table {
         let row = |found: &Freshness| {
+            let flood = match found.beside {
+                Beside::Flood(flood) => Some(flood),
+                Beside::Nothing | Beside::Snapshot => None,
+            };
             vec![
                 found.contender.title().to_owned(),
-                if found.flooded { "a snapshot is applied" } else { "nothing else comes" }
-                    .to_owned(),
+                found.beside.title().to_owned(),
                 thousands(found.rate),
                 format!("{:.1}", found.p50_ms),
                 format!("{:.1}", found.p99_ms),
+                flood.map(|flood| thousands(flood.rate)).unwrap_or_default(),
+                flood.map(|flood| thousands(flood.left as f64)).unwrap_or_default(),
             ]
         };
         Table::new(&DELAYS, self.freshness.iter().map(row))

@@ -1,14 +1,14 @@
 //! Which runs there are, in which order, from which rows.
 
 use crate::error::Error;
-use crate::freshness::{self, Freshness};
+use crate::freshness::{self, Beside, Freshness};
 use crate::peers::Peer;
 use crate::produce::{self, Form};
 use crate::report::{Race, Report};
 use crate::rig::{Closed, Rig};
 use crate::trial::{Trial, compare};
 use crate::workload::Workload;
-use crate::{decode, floor, growth, metrics, ours, recovery};
+use crate::{decode, flood, floor, growth, metrics, ours, recovery};
 use clap::ValueEnum;
 
 /// A part of the suite.
@@ -127,9 +127,10 @@ impl Suite {
         say: fn(&str),
     ) -> Result<Vec<Freshness>, Error> {
         let mut delays = Vec::new();
-        for flooded in [false, true] {
-            delays.push(freshness::ours(rig, &loaded.ours, flooded).await?);
+        for beside in [Beside::Nothing, Beside::Snapshot] {
+            delays.push(freshness::ours(rig, &loaded.ours, beside).await?);
         }
+        delays.push(flood::ours(rig, &loaded.ours).await?);
         for peer in &self.peers {
             delays.push(freshness::peer(rig, &loaded.flat, peer).await?);
         }
