@@ -1,6 +1,5 @@
 //! How fast Avro becomes columns: our plan against apache-avro, in turns, in this process.
 
-use crate::objects::{self, PARTIAL};
 use apache_avro::from_avro_datum;
 use apache_avro_newest::reader::datum::GenericDatumReader;
 use nix::time::{ClockId, clock_gettime};
@@ -11,6 +10,7 @@ use std::fmt::Debug;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
+use workloads::objects::{self, PARTIAL};
 
 /// Records of a turn: as many as a persister fetches at once.
 const RECORDS: u64 = 5_000;

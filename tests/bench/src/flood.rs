@@ -6,7 +6,6 @@ use crate::ours;
 use crate::produce::{Form, Producer};
 use crate::rig::{Closed, Rig};
 use crate::trial::Contender;
-use crate::workload::{Item, Workload};
 use records::{Topic, Version};
 use serde::Serialize;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use workloads::{Item, Workload};
 
 /// How many small sources.
 const SOURCES: u64 = 100;

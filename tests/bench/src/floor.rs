@@ -1,22 +1,23 @@
 //! The floor: the same rows by the best plain SQL that we know, from a local file by psql. It has
 //! no Kafka, no Avro, no batches and no positions: whoever has them can hardly be faster.
 
-use crate::copy;
 use crate::error::Error;
-use crate::objects::PARTIAL;
 use crate::rig::{Rig, Rows, attributes};
 use crate::trial::{Contender, Meter, Trial};
-use crate::workload::Workload;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
+use workloads::Workload;
+use workloads::copy;
+use workloads::objects::PARTIAL;
 
 /// Writes the file that the workload's runs read.
 ///
 /// # Errors
 /// [`Error::File`].
 pub fn prepare(rig: &Rig, workload: Workload) -> Result<(), Error> {
-    copy::write(&file(rig, workload), workload, rig.records, rig.epoch)
+    let path = file(rig, workload);
+    copy::write(&path, workload, rig.records, rig.epoch).map_err(Error::at(&path))
 }
 
 /// Does the workload in `rows`.

@@ -8,7 +8,6 @@ use crate::peers::{Peer, Tuning};
 use crate::produce::{Form, Producer};
 use crate::rig::{Closed, PATIENCE, Rig, Rows};
 use crate::trial::Contender;
-use crate::workload::{Item, Workload};
 use harness::wait_until;
 use records::{Topic, Version};
 use serde::Serialize;
@@ -16,6 +15,7 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
+use workloads::{Item, Workload};
 
 /// Live updates in a second.
 pub const RATE: u64 = 2_000;

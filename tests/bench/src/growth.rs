@@ -5,11 +5,11 @@ use crate::ours::{self, Backlog};
 use crate::produce::{Form, Producer};
 use crate::rig::{Rig, Rows};
 use crate::trial::Trial;
-use crate::workload::Workload;
 use records::Topic;
 use serde::Serialize;
 use std::ops::Range;
 use std::time::Duration;
+use workloads::Workload;
 
 /// Rows, in tenths of the suite's records, and sources.
 const TABLES: [(u64, u64); 4] = [(1, 1), (10, 1), (100, 1), (10, 1_000)];

@@ -1,6 +1,5 @@
 //! `bench`: ours against plain SQL and against others, on the same content and the same servers.
 
-mod copy;
 mod decode;
 mod error;
 mod flood;
@@ -8,20 +7,17 @@ mod floor;
 mod freshness;
 mod growth;
 mod metrics;
-mod objects;
 mod ours;
 mod peers;
 mod produce;
 mod recovery;
 mod report;
 mod rig;
-mod samples;
 mod suite;
 mod summary;
 mod table;
 mod trial;
 mod usage;
-mod workload;
 
 use clap::{Parser, ValueEnum};
 use error::Error;
@@ -31,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use suite::{Part, Suite};
 use trial::Contender;
-use workload::Workload;
+use workloads::Workload;
 
 /// How many records `--quick` has.
 const QUICK: u64 = 200_000;

@@ -1,11 +1,9 @@
 //! Samples of counters: `persister run` against binary `COPY` into the same partition.
 
-use crate::copy;
 use crate::error::Error;
 use crate::floor;
 use crate::ours::{self, Backlog};
 use crate::rig::{Rig, Rows};
-use crate::samples::{COUNTERS, EACH, Hour, SOURCE, TYPE, series_of};
 use crate::trial::{Trial, compare};
 use records::contract::ContractRecord;
 use records::history::Samples;
@@ -13,6 +11,8 @@ use records::topics::object_key;
 use records::{NativeId, SourceName, Topic, TypeName, Version};
 use std::path::Path;
 use wire::{Outgoing, Publisher, frame};
+use workloads::copy;
+use workloads::samples::{COUNTERS, EACH, Hour, SOURCE, TYPE, series_of};
 
 /// How people read it.
 const TITLE: &str = "metrics";
@@ -36,7 +36,7 @@ pub async fn measure(rig: &Rig, rounds: u32, say: fn(&str)) -> Result<Vec<Trial>
         Backlog { prefix, topic: Topic::Metrics, applied: 0, records: hour.records(), each: EACH };
     send(rig, &backlog.prefix, hour).await?;
     let file = rig.world.folder().join("metrics.copy");
-    copy::write_samples(&file, hour.rows())?;
+    copy::write_samples(&file, hour.rows()).map_err(Error::at(&file))?;
     let mut trials = Vec::new();
     for round in 1..=rounds {
         for is_ours in [false, true] {

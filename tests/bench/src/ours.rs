@@ -4,10 +4,10 @@ use crate::error::Error;
 use crate::produce::prefix;
 use crate::rig::{PATIENCE, Rig, Rows};
 use crate::trial::{Contender, Meter, Trial};
-use crate::workload::Workload;
 use harness::Program;
 use records::Topic;
 use std::time::{Duration, Instant};
+use workloads::Workload;
 
 /// How often the positions are looked at: they tell the first commit.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -4,12 +4,12 @@ use crate::error::Error;
 use crate::produce::flat_topic;
 use crate::rig::{PATIENCE, Rig, Rows, attributes};
 use crate::trial::{Contender, Meter, Trial};
-use crate::workload::Workload;
 use harness::Program;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use workloads::Workload;
 
 /// How often the WAL is looked at: it tells the first write.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

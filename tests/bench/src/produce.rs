@@ -1,13 +1,13 @@
 //! Fills topics: for ours with our records, for the peers with the same values in flat Avro.
 
 use crate::error::Error;
-use crate::objects::{self, PARTIAL};
 use crate::rig::Rig;
-use crate::workload::{Item, Workload};
 use records::topics::object_key;
 use records::{Encoder, NativeId, SourceName, Upsert};
 use serde_json::{Value as Json, json};
 use wire::{Outgoing, Publisher, SchemaId, frame};
+use workloads::objects::{self, PARTIAL};
+use workloads::{Item, Workload};
 
 /// For whom a topic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use crate::ours;
 use crate::produce::{lane, prefix};
 use crate::rig::{PATIENCE, Rig, Rows};
 use crate::trial::Contender;
-use crate::workload::Workload;
 use harness::wait_until;
 use std::time::Instant;
+use workloads::Workload;
 
 /// What it should take at most.
 pub const AIM_SECONDS: f64 = 3.0;

@@ -7,8 +7,8 @@ use crate::recovery;
 use crate::summary::{Summary, median};
 use crate::table::{Table, thousands};
 use crate::trial::{Contender, Trial};
-use crate::workload::Workload;
 use serde::Serialize;
+use workloads::Workload;
 
 /// Method and limits, around the tables.
 const MARKDOWN: &str = include_str!("report.md");

@@ -1,13 +1,13 @@
 //! One Kafka, one registry and one PostgreSQL for all, and the rows that contenders begin with.
 
 use crate::error::Error;
-use crate::objects;
 use harness::{Template, World};
 use records::{Topic, Version};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use wire::{Admin, KafkaSettings, Registry, RegistrySettings, TopicSpec};
+use workloads::objects;
 
 /// How many partitions every topic has.
 const PARTITIONS: i32 = 8;

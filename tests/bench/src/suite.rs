@@ -7,9 +7,9 @@ use crate::produce::{self, Form};
 use crate::report::{Race, Report};
 use crate::rig::{Closed, Rig};
 use crate::trial::{Trial, compare};
-use crate::workload::Workload;
 use crate::{decode, flood, floor, growth, metrics, ours, recovery};
 use clap::ValueEnum;
+use workloads::Workload;
 
 /// A part of the suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -9,9 +9,9 @@ use std::time::Duration;
 /// How many updates each object of [`Workload::Hot`] gets.
 const UPDATES: u64 = 10;
 
-/// A prime larger than any number of objects: its multiples visit all of them, in no order. Knuth's,
-/// near the golden ratio of 2^32; its rest by a round number is far from zero, or else they would
-/// be visited in steps of some objects, page after page.
+/// A prime larger than any number of objects: its multiples visit all of them, in no order. It is
+/// Knuth's, near the golden ratio of 2^32; its rest by a round number is far from zero, otherwise
+/// they would be visited in steps of some objects, page after page.
 const STRIDE: u64 = 2_654_435_761;
 
 /// One kind of work.

@@ -1,11 +1,10 @@
 //! Rows as a file for PostgreSQL's binary `COPY`: what the floor reads.
 
-use crate::error::Error;
 use crate::objects::{self, PARTIAL};
-use crate::workload::{Item, Workload};
+use crate::{Item, Workload};
 use records::{ColumnType, Value, Version};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// "COPY - Binary Format" of PostgreSQL's manual: signature, flags, length of the extension.
@@ -17,8 +16,8 @@ const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 /// Writes the rows of a workload's records, in the order of the records.
 ///
 /// # Errors
-/// [`Error::File`].
-pub fn write(path: &Path, workload: Workload, records: u64, epoch: Version) -> Result<(), Error> {
+/// If the file can't be written.
+pub fn write(path: &Path, workload: Workload, records: u64, epoch: Version) -> io::Result<()> {
     let columns: Vec<ColumnType> =
         objects::entity_type().attributes().iter().map(|attribute| attribute.column).collect();
     let row = |item: Item| {
@@ -42,11 +41,11 @@ pub fn write(path: &Path, workload: Workload, records: u64, epoch: Version) -> R
 /// Writes rows of series, moment in microseconds since the Unix epoch, and value.
 ///
 /// # Errors
-/// [`Error::File`].
+/// If the file can't be written.
 pub fn write_samples(
     path: &Path,
     samples: impl Iterator<Item = (i64, i64, f64)>,
-) -> Result<(), Error> {
+) -> io::Result<()> {
     let row = |(series, at, value): (i64, i64, f64)| {
         let mut row = begin(3);
         field(&series.to_be_bytes(), &mut row);
@@ -57,18 +56,15 @@ pub fn write_samples(
     write_rows(path, samples.map(row))
 }
 
-fn write_rows(path: &Path, rows: impl Iterator<Item = Vec<u8>>) -> Result<(), Error> {
-    let file = File::create(path).map_err(Error::at(path))?;
+fn write_rows(path: &Path, rows: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
+    let file = File::create(path)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let write = || {
-        out.write_all(HEADER)?;
-        for row in rows {
-            out.write_all(&row)?;
-        }
-        out.write_all(&(-1_i16).to_be_bytes())?;
-        out.flush()
-    };
-    write().map_err(Error::at(path))
+    out.write_all(HEADER)?;
+    for row in rows {
+        out.write_all(&row)?;
+    }
+    out.write_all(&(-1_i16).to_be_bytes())?;
+    out.flush()
 }
 
 /// A row that will have so many fields.
