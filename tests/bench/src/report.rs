@@ -207,3 +207,15 @@ fn race(title: &str, trials: &[Trial]) -> impl Iterator<Item = Vec<String>> {
     let row = |one: &Summary| [vec![title.to_owned()], one.cells(&all)].concat();
     all.iter().map(row).collect::<Vec<_>>().into_iter()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_its_place_in_the_page() {
+        let report = Report::default();
+        assert!(report.tables().iter().all(|(place, _)| MARKDOWN.contains(place)));
+        assert!(!report.markdown().contains('{'));
+    }
+}
