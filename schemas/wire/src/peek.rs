@@ -42,7 +42,11 @@ fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer<Quiet>, KafkaProble
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "latest")
         .set("isolation.level", "read_uncommitted")
-        .set("queued.max.messages.kbytes", "1024")
+        // One record of each partition is wanted: larger fetches would fill the queue, and those
+        // that have answered would keep the others waiting.
+        .set("queued.max.messages.kbytes", "16384")
+        .set("fetch.message.max.bytes", "4096")
+        .set("fetch.queue.backoff.ms", "5")
         .set("fetch.wait.max.ms", "100")
         .create_with_context(Quiet)
         .map_err(KafkaProblem::Settings)
@@ -55,14 +59,19 @@ fn read(
     mut awaited: HashMap<Partition, Offset>,
 ) -> Result<Vec<Incoming>, KafkaError> {
     let starts = awaited.iter().map(|(p, offset)| (*p, KafkaOffset::Offset(offset.0)));
-    consumer.assign(&place.list(starts))?;
+    consumer.incremental_assign(&place.list(starts))?;
     let deadline = Instant::now() + ANSWER;
     let mut found = Vec::new();
     while !awaited.is_empty() {
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
                 let record = Incoming::from(&message);
-                if awaited.remove(&record.partition) == Some(record.offset) {
+                let wanted = awaited.remove(&record.partition);
+                if wanted.is_some() {
+                    let answered = [(record.partition, KafkaOffset::Beginning)];
+                    consumer.incremental_unassign(&place.list(answered))?;
+                }
+                if wanted == Some(record.offset) {
                     found.push(record);
                 }
             }
