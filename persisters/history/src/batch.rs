@@ -78,7 +78,8 @@ impl Batch {
         Self { records }
     }
 
-    /// Decodes a record of the batch's kind, written under the schema `writer`, and adds it.
+    /// Decodes a record of the batch's kind, written under the schema `writer`, and adds it; gives
+    /// how many rows it may become.
     ///
     /// # Errors
     /// [`Reject`]: [`Class::InvalidRecord`] or [`Class::OutOfRange`].
@@ -87,18 +88,20 @@ impl Batch {
         origin: usize,
         (writer, avro): (&Schema, &[u8]),
         window: &Window,
-    ) -> Result<(), Reject> {
+    ) -> Result<usize, Reject> {
         match &mut self.records {
             Records::Events(events) => {
                 let record = Happened { event: event(writer, avro, window)?, is_counted: false };
                 events.push(Numbered { origin, record });
+                Ok(1)
             }
             Records::Samples(polls) => {
                 let record = Poll { samples: poll(writer, avro, window)?, ids: Vec::new() };
+                let rows = record.samples.series.iter().map(|series| series.values.len()).sum();
                 polls.push(Numbered { origin, record });
+                Ok(rows)
             }
         }
-        Ok(())
     }
 
     /// Writes the rows inside of the caller's transaction; gives how many are new. The batch must
@@ -216,8 +219,8 @@ mod tests {
         let window = Window::at(now, Duration::from_hours(24));
         let mut batch = Batch::new(Kind::Events);
         let mut add = |avro: &[u8]| batch.add(0, (Event::schema(), avro), &window);
-        assert_eq!(add(&sent(now)), Ok(()));
-        let class = |result: Result<(), Reject>| result.unwrap_err().0;
+        assert_eq!(add(&sent(now)), Ok(1));
+        let class = |result: Result<usize, Reject>| result.unwrap_err().0;
         assert_eq!(class(add(&sent(now.minus(Duration::from_hours(25))))), Class::OutOfRange);
         assert_eq!(class(add(&sent(now.plus(Duration::from_hours(25))))), Class::OutOfRange);
         assert_eq!(class(add(b"junk")), Class::InvalidRecord);
