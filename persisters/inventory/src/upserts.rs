@@ -119,18 +119,17 @@ impl Apply<'_> {
     ) -> Result<Known, InventoryError> {
         let mut known = Known::default();
         let (single, rest): (Vec<_>, Vec<_>) =
-            groups.iter().partition(|group| self.is_compared(group));
-        for (statement, groups, all) in
-            [(&self.statements.compare, &single, false), (&self.statements.read, &rest, true)]
+            groups.iter().partition(|group| self.batch.is_whole(group));
+        rest.iter().for_each(|group| known.add(group, None));
+        let (compared, read) =
+            (self.batch.compared(&single, self.licensed), self.batch.look_up(&rest));
+        for (statement, groups, parameters) in
+            [(&self.statements.compare, &single, compared), (&self.statements.read, &rest, read)]
         {
             if groups.is_empty() {
                 continue;
             }
-            let parameters = self.batch.look_up(groups, !all);
             let rows = bind(statement, parameters).fetch_all(&mut *connection).await?;
-            if all {
-                groups.iter().for_each(|group| known.add(group, None));
-            }
             for row in &rows {
                 let ord: i64 = row.try_get("ord")?;
                 let group = groups[usize::try_from(ord - 1).unwrap_or(0)];

@@ -190,18 +190,26 @@ impl Batch {
         kinds.all(|kind| matches!(kind, Kind::Partial(..)))
     }
 
-    /// The parameters of `Statements::read` or, with the digests of whole records, of
-    /// `Statements::compare`.
+    /// The parameters of `Statements::read`.
     #[must_use]
-    pub fn look_up(&self, groups: &[&Group], digests: bool) -> Vec<Array> {
+    pub fn look_up(&self, groups: &[&Group]) -> Vec<Array> {
         let firsts = || groups.iter().map(|group| group.records[0]);
-        let mut arrays = vec![
+        vec![
             Array::texts(firsts().map(|record| self.key(record).0)),
             Array::texts(firsts().map(|record| self.key(record).1)),
-        ];
-        if digests {
-            arrays.push(Array::bigints(firsts().map(|record| self.digest_of(record))));
-        }
+        ]
+    }
+
+    /// The parameters of `Statements::compare`, for groups of one whole record each. With a licence
+    /// a record need not be written if its values are those of the row; without, only if it is the
+    /// one that was written last.
+    #[must_use]
+    pub fn compared(&self, groups: &[&Group], licensed: bool) -> Vec<Array> {
+        let firsts = || groups.iter().map(|group| group.records[0]);
+        let version = |record: usize| (!licensed).then(|| self.records[record].version.micros());
+        let mut arrays = self.look_up(groups);
+        arrays.push(Array::bigints(firsts().map(|record| self.digest_of(record))));
+        arrays.push(Array::bigints(firsts().map(version)));
         arrays
     }
 

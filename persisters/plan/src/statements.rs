@@ -28,7 +28,8 @@ pub struct Statements {
     /// Registers of the rows with these keys: `ord`, `xmin`, the registers.
     pub read: String,
     /// The same, for whole records that are compared with the rows by their digests: rows that are
-    /// alive, whole and equal are left out, and keys without a row have nulls.
+    /// alive, whole and equal, and of the given version if one is given, are left out; keys without
+    /// a row have nulls.
     pub compare: String,
     /// New rows; what exists meanwhile is left alone.
     pub insert: String,
@@ -221,12 +222,13 @@ fn read(layout: &Layout) -> String {
 }
 
 fn compare(layout: &Layout) -> String {
-    let digest = [("base_digest".to_owned(), "bigint[]")];
-    let columns: Vec<_> = keys().into_iter().chain(digest).collect();
+    let compared = ["base_digest", "base_version"].map(|name| (name.to_owned(), "bigint[]"));
+    let columns: Vec<_> = keys().into_iter().chain(compared).collect();
     format!(
         "{READ}\nFROM {}\nLEFT JOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id\n\
          WHERE (t.alive AND t.base_version IS NOT NULL \
-         AND t.base_digest = i.base_digest AND t.base_xid = t.xmin) IS NOT TRUE",
+         AND t.base_digest = i.base_digest AND t.base_xid = t.xmin \
+         AND coalesce(i.base_version, t.base_version) = t.base_version) IS NOT TRUE",
         unnest(&columns),
         table(layout)
     )

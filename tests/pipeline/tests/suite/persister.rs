@@ -92,3 +92,24 @@ async fn many_new_objects_at_once_become_rows_as_single_ones_do() -> Outcome<()>
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_record_that_comes_again_writes_only_what_a_person_has_changed() -> Outcome<()> {
+    const APPLIED: &str = "SELECT sum(next_offset)::bigint FROM tributary.position";
+    const XMIN: &str = "SELECT xmin::text::bigint FROM inventory_all.widget";
+    let mut bench = Bench::start("again").await?;
+    let version = Version::now();
+    let send = async |bench: &Bench| {
+        let attributes = [("name", "a".into()), ("size", Value::Long(1))];
+        bench.source.whole(Topic::InventoryLive, ("a", version), &attributes).await
+    };
+    send(&bench).await?;
+    bench.answers(APPLIED, Some(1)).await?;
+    let written: i64 = sqlx::query_scalar(XMIN).fetch_one(&mut bench.database).await?;
+    send(&bench).await?;
+    bench.answers(APPLIED, Some(2)).await?;
+    assert_eq!(sqlx::query_scalar::<_, i64>(XMIN).fetch_one(&mut bench.database).await?, written);
+    bench.sql("UPDATE inventory_all.widget SET size = 7").await?;
+    send(&bench).await?;
+    bench.shows(&[("a", Some("a"), Some(1))]).await
+}
