@@ -3,7 +3,9 @@
 
 use harness::wait_until;
 use pipeline::{Bench, LONG, Outcome, persister};
+use records::topics::partition_of;
 use records::{NativeId, SourceName, Topic, Upsert, Version};
+use sqlx::{Connection, PgConnection};
 use std::iter::successors;
 use std::time::{Duration, Instant};
 use tokio::time::interval;
@@ -88,6 +90,42 @@ async fn changes_of_small_sources_wait_a_bounded_time_for_one_that_floods() -> O
     ages_under_a_flood("flood", 5_000).await?;
     // All on one partition.
     ages_under_a_flood("one", 1).await
+}
+
+/// The lane can't go on: a row that it wants to write is locked. Without what goes ahead of it, the
+/// small source would wait for that lock.
+#[tokio::test]
+async fn a_small_source_does_not_wait_for_the_backlog_of_another_one() -> Outcome<()> {
+    let variables = [("TRIBUTARY_PERSISTER__BATCH_RECORDS", "50")];
+    let mut bench = Bench::start_with("ahead", &variables).await?;
+    post(&bench, Topic::InventoryLive, ("flood", "0")).await?;
+    bench.shows(&[("0", Some("0"), Some(7))]).await?;
+    let mut person = PgConnection::connect(bench.world.database_url()).await?;
+    let mut lock = person.begin().await?;
+    sqlx::query("SELECT FROM inventory_all.widget FOR UPDATE").execute(&mut *lock).await?;
+    for _ in 0..500 {
+        post(&bench, Topic::InventoryLive, ("flood", "0")).await?;
+    }
+    bench.source.acknowledged().await?;
+    let partition = |key: String| partition_of(key.as_bytes(), 4);
+    let is_behind =
+        |id: &String| partition(format!("small/widget/{id}")) == partition("flood/widget/0".into());
+    let mut ids = (0..).map(text).filter(is_behind);
+    // What is sent before the backlog is noticed waits with it.
+    wait_until("a change of the small source", LONG, async || {
+        let id = ids.next().unwrap_or_default();
+        let sent = post(&bench, Topic::InventoryLive, ("small", &id)).await;
+        sent.map_err(|error| error.to_string())?;
+        let seen = "SELECT count(*) FROM inventory.widget WHERE source = 'small'";
+        let seen = sqlx::query_scalar::<_, i64>(seen).fetch_one(&mut bench.database).await;
+        match seen.map_err(|error| error.to_string())? {
+            0 => Err("none".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await?;
+    lock.rollback().await?;
+    Ok(())
 }
 
 /// Starts the persister again, waits until it has applied so many records, and gives the most
