@@ -74,9 +74,11 @@ impl Apply<'_> {
         if self.new_keys.are_expected(pending.len()) {
             let writes = self.fold(&pending, &Known::nothing_of(&pending));
             let rows_changed = writes.len() as u64;
+            // What an extent covers is dropped only if its key is new, which a copy would not tell.
+            let are_all = writes.len() == pending.len();
             // Until a batch has been looked at again, nothing is expected.
             self.new_keys.learn(false);
-            if copy(connection, self.statements, (self.batch, &writes)).await? {
+            if are_all && copy(connection, self.statements, (self.batch, &writes)).await? {
                 self.new_keys.learn(true);
                 let unchanged = records.saturating_sub(rows_changed);
                 return Ok(Counts { applied: records, unchanged, rows_changed });

@@ -48,6 +48,29 @@ async fn a_tombstone_with_a_value_newer_than_the_extent_stays() {
     assert_eq!(bench.play(&Delivery([tasks, vec![]]), Some(&truth)).await, None);
 }
 
+/// After a batch of new keys the next one is copied without a look at the table. What an extent
+/// covers and is new would be dropped; here it is not new.
+#[tokio::test]
+async fn what_an_extent_covers_is_not_dropped_as_new_beside_new_keys() {
+    const NEW: [&str; 32] = [
+        "b00", "b01", "b02", "b03", "b04", "b05", "b06", "b07", "b08", "b09", "b10", "b11", "b12",
+        "b13", "b14", "b15", "c00", "c01", "c02", "c03", "c04", "c05", "c06", "c07", "c08", "c09",
+        "c10", "c11", "c12", "c13", "c14", "c15",
+    ];
+    let world = World::start("covered", &MIGRATED).await.unwrap();
+    let mut bench = Bench::start(&world, Kinds::register(&world, 80_000).await).await;
+    let (target, range) = (Target::Type(PLACE), KeyRange::ALL);
+    let extent = Record::Extent { target, range, version: 10, keys: vec!["a"] };
+    let new = |keys: &[&'static str]| keys.iter().map(|key| whole(key, 20)).collect::<Vec<_>>();
+    let later = [new(&NEW[16..]), vec![whole("a", 5)]].concat();
+    let tasks = vec![
+        Task::Records(vec![whole("a", 1), extent], 0),
+        Task::Records(new(&NEW[..16]), 0),
+        Task::Records(later, 0),
+    ];
+    assert_eq!(bench.play(&Delivery([tasks, vec![]]), None).await, None);
+}
+
 /// The values that object a has when one member has widened the table with a record, and the other
 /// writes a whole record without having heard of that.
 async fn widened_by(number: u64, record: Record) -> Json {
