@@ -1,4 +1,4 @@
-//! Carries the changes of quiet sources past the backlog that another source makes in the live lane.
+//! Carries the changes of quiet sources past the backlog that another one makes in the live lane.
 //!
 //! While a live partition is far behind, a reader of its own reads what is new there, and the
 //! records of quiet sources are applied at once. The lane applies them again in their turn: records
