@@ -13,7 +13,7 @@ use crate::partitions::session;
 use crate::quiet::Traffic;
 use crate::step;
 use catalog::Types;
-use chassis::Trouble;
+use chassis::{Backoff, Trouble};
 use plan::Spare;
 use positions::Progress;
 use records::{Offset, Partition};
@@ -21,7 +21,7 @@ use schemas::database::DatabaseSettings;
 use sqlx::{Connection, PgConnection};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,15 @@ struct Running {
     reads: HashSet<Partition>,
     spare: Spare,
     trouble: Trouble,
+    backoff: Backoff,
+    /// After a failure nothing is carried for a while.
+    rests_until: Option<Instant>,
+}
+
+/// What it wakes for.
+enum Wake {
+    Look,
+    Records(Vec<Incoming>),
 }
 
 impl Express {
@@ -78,32 +87,56 @@ impl Express {
             reads: HashSet::new(),
             spare: Spare::default(),
             trouble: Trouble::of("express of the live lane".to_owned()),
+            backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
+            rests_until: None,
         };
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut fetched = Vec::new();
         loop {
-            let work = tokio::select! {
+            let wake = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                _ = looks.tick() => running.look().await,
+                _ = looks.tick() => Wake::Look,
                 count = events.recv_many(&mut fetched, batch_records) => {
                     if count == 0 {
                         return Err(KafkaProblem::Stopped.into());
                     }
-                    let records = fetched.drain(..).filter_map(Event::into_record);
-                    running.carry(&records.collect::<Vec<_>>()).await
+                    Wake::Records(fetched.drain(..).filter_map(Event::into_record).collect())
                 }
             };
-            match work {
-                Ok(()) => running.trouble.end(),
-                Err(error) => running.failed(&error),
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = running.work(wake) => {}
             }
         }
     }
 }
 
 impl Running {
+    /// What fails is the lane's to do, and to tell where Kafka is concerned.
+    async fn work(&mut self, wake: Wake) {
+        match wake {
+            Wake::Look => {
+                if let Err(error) = self.look().await {
+                    tracing::debug!("how far the live lane is behind is not known: {error}");
+                }
+            }
+            Wake::Records(_) if self.rests_until.is_some_and(|until| Instant::now() < until) => {}
+            Wake::Records(carried) => match self.carry(&carried).await {
+                Ok(()) => {
+                    self.backoff.reset();
+                    self.trouble.end();
+                }
+                Err(error) => {
+                    self.trouble.tell(&error);
+                    self.rests_until = Some(Instant::now() + self.backoff.next_delay());
+                    self.forget();
+                }
+            },
+        }
+    }
+
     /// Begins to read partitions that are far behind, at what is new, and ends with those that are
     /// not any more.
     async fn look(&mut self) -> Result<(), PersistError> {
@@ -131,8 +164,8 @@ impl Running {
             );
             self.express.reader.assign(starts);
         }
-        if self.reads.is_empty() {
-            self.connection = None;
+        if self.reads.is_empty() && self.connection.is_some() {
+            self.forget();
         }
         Ok(())
     }
@@ -172,9 +205,8 @@ impl Running {
         Ok(())
     }
 
-    /// The lane applies what has failed here.
-    fn failed(&mut self, error: &PersistError) {
-        self.trouble.tell(error);
+    /// With a connection goes what was known of the tables: they may be others next time.
+    fn forget(&mut self) {
         self.connection = None;
         self.express.types.forget();
     }

@@ -57,9 +57,11 @@ impl EventSink {
         self.tell(route, Event::Record(Incoming { held, ..message.into() }));
     }
 
-    /// A problem is everybody's.
+    /// What only a person can mend, or may be of any partition, is everybody's problem; the others
+    /// are told once.
     pub(crate) fn tell_problem(&self, problem: &KafkaProblem) {
-        for route in 0..self.senders.len() {
+        let routes = if problem.is_final() { self.senders.len() } else { 1 };
+        for route in 0..routes {
             self.tell(route, Event::Problem(problem.clone()));
         }
     }
