@@ -5,7 +5,7 @@ use crate::partitions::{drop, make, tables};
 use crate::rollups::roll_up;
 use crate::settings::Settings;
 use records::Version;
-use schemas::database::{DatabaseSettings, connect_one};
+use schemas::database::{DatabaseSettings, connect_one, explain};
 use sqlx::PgConnection;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -33,8 +33,9 @@ impl Upkeep {
             tokio::select! {
                 () = stop.cancelled() => return,
                 done = self.pass() => if let Err(error) = done {
-                    tracing::warn!("upkeep of events and metrics: {error}; run `schemas apply` if \
-                        something is missing or denied");
+                    let error = explain(&error);
+                    tracing::warn!("upkeep of events and metrics: PostgreSQL: {error}; run \
+                        `schemas apply` if something is missing or denied");
                 },
             }
             tokio::select! {
