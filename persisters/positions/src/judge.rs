@@ -7,7 +7,7 @@ use wire::LogRange;
 /// What the table has of a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// The next offset; zero: the log's beginning.
+    /// The next offset.
     pub next: Offset,
     /// The cluster that it was read from; `None`: it never was.
     pub cluster_id: Option<String>,
@@ -32,12 +32,11 @@ pub fn judge(kept: &Kept, found: Found<'_>) -> Option<&'static str> {
     if kept.cluster_id.as_deref().is_some_and(|id| id != found.cluster_id) {
         return Some("this is another Kafka cluster");
     }
-    if kept.next.0 == 0 {
-        let is_late = kept.cluster_id.is_none() && found.range.first.0 > 0;
-        return is_late.then_some("records were deleted before anything was read");
-    }
     if kept.next > found.range.end {
         return Some("the log ends before the position: the topic was made anew");
+    }
+    if kept.next < found.range.first && kept.cluster_id.is_none() {
+        return Some("records were deleted before anything was read");
     }
     if kept.next < found.range.first {
         return Some("unread records were deleted by retention");
@@ -73,7 +72,7 @@ mod tests {
         assert_eq!(judge(&kept(5), deleted), None);
         let rewound = Kept { last: None, ..kept(5) };
         assert_eq!(judge(&rewound, found(0, 9)), None);
-        assert_eq!(judge(&kept(0), found(3, 9)), None, "a person wants what is left");
+        assert_eq!(judge(&kept(0), found(0, 9)), None, "nothing has been read yet");
     }
 
     #[test]
@@ -83,6 +82,7 @@ mod tests {
         assert!(reason(&kept(5), elsewhere).contains("another Kafka cluster"));
         assert!(reason(&kept(5), found(0, 4)).contains("ends before"));
         assert!(reason(&kept(5), found(6, 9)).contains("retention"));
+        assert!(reason(&kept(0), found(6, 9)).contains("retention"), "the log was empty before");
         let other = Found { last: Some(Stamp { key_hash: 1, ..LAST }), ..found(0, 9) };
         assert!(reason(&kept(5), other).contains("another one"));
         let new = Kept { next: Offset(0), cluster_id: None, last: None };

@@ -18,11 +18,14 @@ pub struct Keeper {
     pub refresh: Refresh,
 }
 
+/// A partition of which records are lost, and where its log begins.
+type Lost = (Gap, Offset);
+
 type Row = (i32, i64, Option<String>, Option<i64>, Option<i64>);
 
 impl Keeper {
     /// The positions of an owner's partitions, after those that are of another log, or of a part
-    /// that was deleted, have been set to the log's beginning, with a gap in `tributary.gap` and,
+    /// that was deleted, have been set to the log's first record, with a gap in `tributary.gap` and,
     /// if it is in the inventory, all sources asked for a refresh.
     ///
     /// # Errors
@@ -38,9 +41,9 @@ impl Keeper {
         }
         let kept = kept(connection, owner, partitions).await?;
         let cluster_id = self.admin.cluster_id().await?;
-        let gaps = self.gaps(&owner.topic, &kept, &cluster_id).await?;
-        if !gaps.is_empty() {
-            for gap in &gaps {
+        let lost = self.lost(&owner.topic, &kept, &cluster_id).await?;
+        if !lost.is_empty() {
+            for (gap, _) in &lost {
                 tracing::warn!(
                     topic = owner.topic,
                     partition = gap.partition.0,
@@ -54,12 +57,14 @@ impl Keeper {
             }
         }
         let mut transaction = connection.begin().await?;
+        let gaps: Vec<Gap> = lost.iter().map(|(gap, _)| gap.clone()).collect();
         gap::record(&mut transaction, &owner.topic, &gaps).await?;
-        start_anew(&mut transaction, owner, (&cluster_id, &gaps)).await?;
+        start_anew(&mut transaction, owner, (&cluster_id, &lost)).await?;
         transaction.commit().await?;
-        let lost = |partition| gaps.iter().any(|gap| gap.partition == partition);
+        let begins: HashMap<Partition, Offset> =
+            lost.iter().map(|(gap, first)| (gap.partition, *first)).collect();
         let position = |(partition, kept): (Partition, Kept)| {
-            (partition, if lost(partition) { Offset(0) } else { kept.next })
+            (partition, begins.get(&partition).copied().unwrap_or(kept.next))
         };
         Ok(kept.into_iter().map(position).collect())
     }
@@ -70,12 +75,12 @@ impl Keeper {
         inventory.iter().any(|of| self.refresh.kafka.topic(*of) == topic)
     }
 
-    async fn gaps(
+    async fn lost(
         &self,
         topic: &str,
         kept: &HashMap<Partition, Kept>,
         cluster_id: &str,
-    ) -> Result<Vec<Gap>, PositionError> {
+    ) -> Result<Vec<Lost>, PositionError> {
         let ranges: HashMap<Partition, LogRange> =
             self.admin.ranges(topic).await?.into_iter().collect();
         let before = |(partition, kept): (&Partition, &Kept)| {
@@ -87,14 +92,14 @@ impl Keeper {
         let peeked = peek(&self.refresh.kafka, topic, wanted).await?;
         let last: HashMap<Partition, Stamp> =
             peeked.iter().map(|record| (record.partition, Stamp::of(record))).collect();
-        let gap = |(partition, kept): (&Partition, &Kept)| {
+        let lost = |(partition, kept): (&Partition, &Kept)| {
             let range = *ranges.get(partition)?;
             let found = Found { cluster_id, range, last: last.get(partition).copied() };
             let reason = judge(kept, found)?;
             let to = (kept.next < range.first).then_some(range.first);
-            Some(Gap { partition: *partition, from: kept.next, to, reason })
+            Some((Gap { partition: *partition, from: kept.next, to, reason }, range.first))
         };
-        Ok(kept.iter().filter_map(gap).collect())
+        Ok(kept.iter().filter_map(lost).collect())
     }
 }
 
@@ -129,16 +134,18 @@ async fn sources(connection: &mut PgConnection) -> Result<Vec<String>, PositionE
 async fn start_anew(
     connection: &mut PgConnection,
     owner: &Owner,
-    (cluster_id, gaps): (&str, &[Gap]),
+    (cluster_id, lost): (&str, &[Lost]),
 ) -> Result<(), PositionError> {
     sqlx::query(
-        "UPDATE tributary.position SET next_offset = 0, last_timestamp_ms = NULL, \
+        "UPDATE tributary.position AS p SET next_offset = i.first, last_timestamp_ms = NULL, \
          last_key_hash = NULL, skipped_from = NULL, updated_at = now() \
-         WHERE topic = $1 AND owner = $2 AND partition = ANY ($3)",
+         FROM unnest($3::int[], $4::bigint[]) AS i(partition, first) \
+         WHERE p.topic = $1 AND p.owner = $2 AND p.partition = i.partition",
     )
     .bind(&owner.topic)
     .bind(&owner.member)
-    .bind(gaps.iter().map(|gap| gap.partition.0).collect::<Vec<_>>())
+    .bind(lost.iter().map(|(gap, _)| gap.partition.0).collect::<Vec<_>>())
+    .bind(lost.iter().map(|(_, first)| first.0).collect::<Vec<_>>())
     .execute(&mut *connection)
     .await?;
     sqlx::query(

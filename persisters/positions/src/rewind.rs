@@ -63,7 +63,9 @@ pub async fn rewind(access: &Access, wanted: &Rewind) -> Result<Vec<Moved>, Posi
         return Err(PositionError::Request(message));
     }
     let targets = match &wanted.target {
-        Target::Beginning => ranges.iter().map(|(partition, _)| (*partition, Offset(0))).collect(),
+        Target::Beginning => {
+            ranges.iter().map(|(partition, range)| (*partition, range.first)).collect()
+        }
         Target::Offset(offset) => at_offset(&ranges, Offset(*offset))?,
         Target::Time(time) => {
             let time_ms = parse_time(&mut connection, time).await?;

@@ -2,7 +2,9 @@
 
 use harness::wait_until;
 use pipeline::{Bench, LONG, Outcome};
+use records::topics::partition_of;
 use records::{Topic, Version};
+use std::collections::HashSet;
 use std::path::Path;
 
 const GAPS: &str = "SELECT count(*) FROM tributary.gap";
@@ -74,6 +76,45 @@ async fn a_position_that_is_lost_on_the_way_does_not_end_the_persister() -> Outc
     bench.answers(GAPS, Some(3)).await?;
     assert_eq!(bench.persister.id(), first);
     is_asked_to_list(&bench, since).await
+}
+
+/// Deletes all records of a topic that are there, as retention does.
+async fn delete_records(bench: &Bench, topic: Topic) -> Outcome<()> {
+    let topic = format!("{}{}", bench.world.topic_prefix(), topic.suffix());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/delete_records.py");
+    let deleted = bench.world.python(&script, |command| command.arg(&topic))?;
+    assert!(deleted.wait(LONG).await?.success(), "{}", deleted.output()?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn records_that_were_deleted_before_they_were_read_are_a_gap() -> Outcome<()> {
+    let mut bench = idle("overtaken").await?;
+    bench.persister.kill();
+    let since = Version::now();
+    let mut lost = HashSet::new();
+    for id in ["d", "e"] {
+        bench.source.whole(Topic::InventoryLive, (id, Version::now()), &[]).await?;
+        lost.insert(partition_of(format!("test/widget/{id}").as_bytes(), 4));
+    }
+    delete_records(&bench, Topic::InventoryLive).await?;
+    bench.persister.restart()?;
+    is_asked_to_list(&bench, since).await?;
+    let lost = i64::try_from(lost.len())?;
+    let of_retention = format!("{GAPS} WHERE reason LIKE '%deleted by retention%'");
+    bench.answers(&of_retention, Some(lost)).await?;
+    bench.shows(&[("a", None, None), ("b", None, None), ("c", None, None)]).await?;
+    // The live log has nothing to say: a listing writes only what it does not find.
+    let listing = Version::now();
+    for id in ["a", "b", "c", "d", "e"] {
+        bench.source.whole(Topic::InventorySnapshot, (id, listing), &[]).await?;
+    }
+    let written =
+        format!("SELECT count(*) FROM inventory.widget WHERE version >= {}", listing.micros());
+    bench.answers(&written, Some(2)).await?;
+    bench.source.whole(Topic::InventoryLive, ("f", Version::now()), &[]).await?;
+    bench.answers("SELECT count(*) FROM inventory.widget", Some(6)).await?;
+    bench.answers(&written, Some(3)).await
 }
 
 #[tokio::test]
