@@ -135,7 +135,9 @@ impl Running<'_> {
         fetched: &[Incoming],
         rejected: &[Rejected],
     ) -> Result<(), PersistError> {
-        for reject in rejected {
+        let is_new = |reject: &&Rejected| !self.buried.contains(&fetched[reject.origin].place());
+        let rejected: Vec<&Rejected> = rejected.iter().filter(is_new).collect();
+        for reject in &rejected {
             let record = &fetched[reject.origin];
             tracing::warn!(
                 topic = self.lane.owner.topic,
@@ -148,7 +150,9 @@ impl Running<'_> {
             let label = ClassLabel { class: reject.class.name() };
             self.lane.metrics.dead_letters.get_or_create(&label).inc();
         }
-        self.lane.dead_letters.send(&self.lane.owner.topic, fetched, rejected).await
+        self.lane.dead_letters.send(&self.lane.owner.topic, fetched, &rejected).await?;
+        self.buried.extend(rejected.iter().map(|reject| fetched[reject.origin].place()));
+        Ok(())
     }
 
     /// The licence: the live lane is caught up with what was there after the last record of this
@@ -242,7 +246,7 @@ impl Running<'_> {
                 partition,
                 expected: *self.expected.get(&partition)?,
                 next: record.offset.next(),
-                last: Stamp::of(record),
+                last: Some(Stamp::of(record)),
                 skipped: skipped_from.get(&partition).copied(),
             })
         };
@@ -263,10 +267,19 @@ impl Running<'_> {
             .map(|version| version.age_seconds(now))
             .filter(|age| *age >= 0.0)
             .for_each(|age| ages.observe(age));
-        self.expected.extend(advances.iter().map(|a| (a.partition, a.next)));
-        self.lane.progress.applied(advances.iter().map(|a| (a.partition, a.next)));
-        let next = advances.iter().map(|a| (a.partition, a.next)).collect();
-        self.lane.group.commit(&self.lane.owner.topic, next);
+        drop(ages);
+        self.moved(advances);
+    }
+
+    /// The positions are there now.
+    pub(crate) fn moved(&mut self, advances: &[Advance]) {
+        let next = || advances.iter().map(|a| (a.partition, a.next));
+        self.expected.extend(next());
+        self.buried.retain(|(partition, offset)| {
+            self.expected.get(partition).is_some_and(|next| offset >= next)
+        });
+        self.lane.progress.applied(next());
+        self.lane.group.commit(&self.lane.owner.topic, next().collect());
     }
 }
 

@@ -37,13 +37,13 @@ impl DeadLetters {
         &mut self,
         origin: &str,
         fetched: &[Incoming],
-        rejected: &[Rejected],
+        rejected: &[&Rejected],
     ) -> Result<(), PersistError> {
         if rejected.is_empty() {
             return Ok(());
         }
         let topic = self.kafka.topic(Topic::DeadLetters);
-        let letter = |reject: &Rejected| Outgoing {
+        let letter = |reject: &&Rejected| Outgoing {
             topic: topic.clone(),
             key: fetched[reject.origin].key.clone(),
             payload: fetched[reject.origin].payload.clone(),

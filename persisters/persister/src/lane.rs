@@ -63,6 +63,10 @@ pub(crate) struct Running<'a> {
     pub(crate) connection: Option<PgConnection>,
     /// What the connection knows of partitions and series.
     pub(crate) known: history::Known,
+    /// Up to where partitions have been read, beyond their last records.
+    pub(crate) ends: HashMap<Partition, Offset>,
+    /// Dead letters of records that are still to be committed: they are not sent again.
+    pub(crate) buried: HashSet<(Partition, Offset)>,
     /// The partitions of this member, and where the table must say that they are.
     pub(crate) expected: HashMap<Partition, Offset>,
     /// Partitions that are being read again: their records are stale until they are assigned anew.
@@ -108,6 +112,8 @@ impl Lane {
             lane: &mut self,
             connection: None,
             known,
+            ends: HashMap::new(),
+            buried: HashSet::new(),
             expected: HashMap::new(),
             stale: HashSet::new(),
             stuck: HashSet::new(),
@@ -143,12 +149,16 @@ impl Lane {
 impl Running<'_> {
     async fn work(&mut self, wake: Wake, inbox: &mut Inbox) -> Result<(), PersistError> {
         match wake {
-            Wake::Look => self.look().await,
+            Wake::Look => self.look().await?,
             Wake::Events => {
                 let batch = self.fetch(inbox).await?;
-                if batch.records.is_empty() { Ok(()) } else { self.persist(batch, inbox).await }
+                if !batch.records.is_empty() {
+                    self.persist(batch, inbox).await?;
+                }
             }
         }
+        self.pass_ends().await;
+        Ok(())
     }
 
     /// The next records, as many as have arrived; none when only the assignment has changed.
@@ -168,6 +178,7 @@ impl Running<'_> {
             match event {
                 Event::Record(record) if self.is_ours(&record) => fetched.push(record),
                 Event::Record(_) => {}
+                Event::AtEnd { partition, next } => drop(self.ends.insert(partition, next)),
                 Event::Assigned { partition, start } => {
                     self.assigned(partition, start).await;
                     // The reader begins anew: they come again if they are still to be applied.

@@ -3,6 +3,7 @@
 mod apply;
 mod dead_letters;
 mod decode;
+mod ends;
 mod error;
 mod express;
 mod inbox;

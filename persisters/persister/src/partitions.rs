@@ -35,6 +35,7 @@ impl Running<'_> {
     /// Takes up a partition where the table says that it is. If the reader begins elsewhere, the
     /// position was moved meanwhile, and it is sent there.
     pub(crate) async fn assigned(&mut self, partition: Partition, start: PartitionStart) {
+        self.ends.remove(&partition);
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let position = loop {
             match self.positions([partition].into()).await {
@@ -74,6 +75,8 @@ impl Running<'_> {
     fn put_down(&mut self, partition: Partition) {
         self.expected.remove(&partition);
         self.stale.remove(&partition);
+        self.ends.remove(&partition);
+        self.buried.retain(|(buried, _)| *buried != partition);
         self.lane.progress.released(partition);
     }
 

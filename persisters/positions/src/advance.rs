@@ -13,8 +13,8 @@ pub struct Advance {
     pub expected: Offset,
     /// Where it is after this transaction.
     pub next: Offset,
-    /// The record before that.
-    pub last: Stamp,
+    /// The record before that, if it is one.
+    pub last: Option<Stamp>,
     /// The first record that is skipped because its type waits.
     pub skipped: Option<Offset>,
 }
@@ -44,8 +44,8 @@ pub async fn advance(
     .bind(partitions)
     .bind(advances.iter().map(|a| a.expected.0).collect::<Vec<_>>())
     .bind(advances.iter().map(|a| a.next.0).collect::<Vec<_>>())
-    .bind(advances.iter().map(|a| a.last.timestamp_ms).collect::<Vec<_>>())
-    .bind(advances.iter().map(|a| a.last.key_hash).collect::<Vec<_>>())
+    .bind(advances.iter().map(|a| a.last.map(|last| last.timestamp_ms)).collect::<Vec<_>>())
+    .bind(advances.iter().map(|a| a.last.map(|last| last.key_hash)).collect::<Vec<_>>())
     .bind(advances.iter().map(|a| a.skipped.map(|offset| offset.0)).collect::<Vec<_>>())
     .execute(connection)
     .await?;

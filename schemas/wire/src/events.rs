@@ -22,6 +22,14 @@ pub enum Event {
     },
     /// A record.
     Record(Incoming),
+    /// Nothing is left of the partition before this offset, though the last record was not the one
+    /// before it: transactions end with marks, and what they have aborted is left out.
+    AtEnd {
+        /// The partition.
+        partition: Partition,
+        /// The offset that the next record may have.
+        next: Offset,
+    },
     /// Something failed; the client goes on trying.
     Problem(KafkaProblem),
 }
@@ -84,11 +92,27 @@ impl PartitionStart {
         if next.0 == 0 { Self::Beginning } else { Self::At(next) }
     }
 
+    /// The offset that its first record may have, if that is known.
+    pub(crate) const fn next(self) -> Option<Offset> {
+        match self {
+            Self::Beginning => None,
+            Self::At(next) => Some(next),
+        }
+    }
+
     pub(crate) const fn offset(self) -> rdkafka::Offset {
         match self {
             Self::Beginning => rdkafka::Offset::Beginning,
             Self::At(offset) => rdkafka::Offset::Offset(offset.0),
         }
+    }
+}
+
+impl Incoming {
+    /// Where it is in its topic.
+    #[must_use]
+    pub const fn place(&self) -> (Partition, Offset) {
+        (self.partition, self.offset)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
-use records::Partition;
+use records::{Offset, Partition};
 use std::cell::Cell;
 use std::sync::{Arc, mpsc as commands};
 use std::thread::JoinHandle;
@@ -152,6 +152,7 @@ impl Worker {
             match self.consumer.poll(POLL) {
                 None => {}
                 Some(Ok(message)) => self.events().tell_record(&message),
+                Some(Err(KafkaError::PartitionEOF(number))) => self.tell_at_end(Partition(number)),
                 Some(Err(source)) if self.is_old_news(&source) => {}
                 Some(Err(source)) => self.tell_failure("reading", source),
             }
@@ -159,6 +160,17 @@ impl Worker {
         // The last commits.
         self.obey_all();
         self.leave();
+    }
+
+    /// The client's position has passed what is no record, such as the marks of transactions.
+    fn tell_at_end(&self, partition: Partition) {
+        let list = self.consumer.position().ok();
+        let found = list.as_ref().and_then(|list| {
+            list.find_partition(&self.place().topic, partition.0).map(|found| found.offset())
+        });
+        if let Some(KafkaOffset::Offset(next)) = found {
+            self.events().tell_at_end(partition, Offset(next));
+        }
     }
 
     /// The client says many times a second that no broker answers.
@@ -277,7 +289,9 @@ fn consumer_config(settings: &KafkaSettings, options: &GroupOptions) -> ClientCo
         .set("session.timeout.ms", "6000")
         // A member hears of a rebalance at its next heartbeat.
         .set("heartbeat.interval.ms", "1000")
-        .set("max.poll.interval.ms", "3600000")
+        // The most. While PostgreSQL is away nothing is polled, and that is no reason to leave.
+        .set("max.poll.interval.ms", "86400000")
+        .set("enable.partition.eof", "true")
         .set("queued.max.messages.kbytes", options.queue_kibibytes_max.to_string())
         // Small records cost the client far more than their bytes, and what waits in its one queue
         // delays the other partitions' records.

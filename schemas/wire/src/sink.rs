@@ -5,7 +5,7 @@ use crate::events::{Event, Incoming, PartitionStart};
 use crate::reader::KeyFilter;
 use crate::room::Room;
 use rdkafka::message::{BorrowedMessage, Message};
-use records::Partition;
+use records::{Offset, Partition};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,12 +18,20 @@ const EVENTS_MAX: usize = 20_000;
 /// How long a full channel or room is left alone before the next try.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 
+/// A partition that is assigned.
+#[derive(Clone, Copy)]
+struct Route {
+    channel: usize,
+    /// The offset after the last record that has arrived.
+    next: Option<Offset>,
+}
+
 /// The thread's end of its channels. The events of a partition go through one of them.
 pub(crate) struct EventSink {
     senders: Vec<Sender<Event>>,
-    /// The channels of the partitions that are assigned. Only the thread itself locks it: it is
+    /// The partitions that are assigned. Only the thread itself locks it: it is
     /// what the client's callbacks share with their thread.
-    routes: Mutex<HashMap<Partition, usize>>,
+    routes: Mutex<HashMap<Partition, Route>>,
     room: Room,
     filter: Option<KeyFilter>,
     stop: CancellationToken,
@@ -43,7 +51,13 @@ impl EventSink {
     /// not assigned any more is its next owner's.
     pub(crate) fn tell_record(&self, message: &BorrowedMessage<'_>) {
         let partition = Partition(message.partition());
-        let Some(route) = self.with_routes(|routes| routes.get(&partition).copied()) else {
+        let next = Some(Offset(message.offset()).next());
+        let arrived = |route: &mut Route| {
+            route.next = next;
+            route.channel
+        };
+        let Some(channel) = self.with_routes(|routes| routes.get_mut(&partition).map(arrived))
+        else {
             return;
         };
         let is_wanted = |filter: &KeyFilter| message.key().is_some_and(|key| filter(key));
@@ -54,15 +68,28 @@ impl EventSink {
             std::thread::sleep(FULL_PAUSE);
         }
         let held = self.room.take(message.key_len() + message.payload_len());
-        self.tell(route, Event::Record(Incoming { held, ..message.into() }));
+        self.tell(channel, Event::Record(Incoming { held, ..message.into() }));
+    }
+
+    /// The partition has been read up to this offset; told unless its last record says so.
+    pub(crate) fn tell_at_end(&self, partition: Partition, next: Offset) {
+        let pass = |route: &mut Route| {
+            let is_news = route.next != Some(next);
+            route.next = Some(next);
+            is_news.then_some(route.channel)
+        };
+        let passed = self.with_routes(|routes| routes.get_mut(&partition).and_then(pass));
+        if let Some(channel) = passed {
+            self.tell(channel, Event::AtEnd { partition, next });
+        }
     }
 
     /// What only a person can mend, or may be of any partition, is everybody's problem; the others
     /// are told once.
     pub(crate) fn tell_problem(&self, problem: &KafkaProblem) {
-        let routes = if problem.is_final() { self.senders.len() } else { 1 };
-        for route in 0..routes {
-            self.tell(route, Event::Problem(problem.clone()));
+        let channels = if problem.is_final() { self.senders.len() } else { 1 };
+        for channel in 0..channels {
+            self.tell(channel, Event::Problem(problem.clone()));
         }
     }
 
@@ -70,30 +97,34 @@ impl EventSink {
     /// fewest.
     pub(crate) fn tell_assigned(&self, starts: &[(Partition, PartitionStart)]) {
         for (partition, start) in starts {
-            let route = self.with_routes(|routes| {
-                let load = |channel: &usize| routes.values().filter(|r| *r == channel).count();
+            let channel = self.with_routes(|routes| {
+                let load = |channel: &usize| {
+                    routes.values().filter(|route| route.channel == *channel).count()
+                };
                 let least = (0..self.senders.len()).min_by_key(load).unwrap_or_default();
-                *routes.entry(*partition).or_insert(least)
+                let channel = routes.get(partition).map_or(least, |route| route.channel);
+                routes.insert(*partition, Route { channel, next: start.next() });
+                channel
             });
-            self.tell(route, Event::Assigned { partition: *partition, start: *start });
+            self.tell(channel, Event::Assigned { partition: *partition, start: *start });
         }
     }
 
     pub(crate) fn tell_revoked(&self, partitions: &[Partition]) {
         for partition in partitions {
             if let Some(route) = self.with_routes(|routes| routes.remove(partition)) {
-                self.tell(route, Event::Revoked { partition: *partition });
+                self.tell(route.channel, Event::Revoked { partition: *partition });
             }
         }
     }
 
-    fn with_routes<T>(&self, work: impl FnOnce(&mut HashMap<Partition, usize>) -> T) -> T {
+    fn with_routes<T>(&self, work: impl FnOnce(&mut HashMap<Partition, Route>) -> T) -> T {
         work(&mut self.routes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits while the channel is full; gives up when the reader is stopped or the lane has gone.
-    fn tell(&self, route: usize, mut event: Event) {
-        while let Err(TrySendError::Full(back)) = self.senders[route].try_send(event) {
+    fn tell(&self, channel: usize, mut event: Event) {
+        while let Err(TrySendError::Full(back)) = self.senders[channel].try_send(event) {
             if self.stop.is_cancelled() {
                 return;
             }
@@ -117,6 +148,7 @@ mod tests {
         let text = |event| match event {
             Event::Assigned { partition, .. } => format!("+{}", partition.0),
             Event::Revoked { partition } => format!("-{}", partition.0),
+            Event::AtEnd { partition, next } => format!("{}.{}", partition.0, next.0),
             Event::Record(_) | Event::Problem(_) => String::new(),
         };
         events.map(text).collect()
@@ -131,6 +163,20 @@ mod tests {
         assigned(&sink, &[1, 4, 5, 6]);
         assert_eq!(told(&mut receivers[0]), ["+0", "+2", "-0", "-2", "+4", "+5", "+6"]);
         assert_eq!(told(&mut receivers[1]), ["+1", "+3", "+1"]);
+    }
+
+    #[test]
+    fn the_end_of_a_partition_is_told_when_no_record_tells_it() {
+        let (sink, mut receivers) =
+            EventSink::new(1, (Room::new(1), None), CancellationToken::new());
+        let at_end = |next| sink.tell_at_end(Partition(0), Offset(next));
+        at_end(4);
+        sink.tell_assigned(&[(Partition(0), PartitionStart::At(Offset(4)))]);
+        [4, 6, 6].into_iter().for_each(at_end);
+        assert_eq!(told(&mut receivers[0]), ["+0", "0.6"]);
+        sink.tell_assigned(&[(Partition(0), PartitionStart::At(Offset(4)))]);
+        at_end(6);
+        assert_eq!(told(&mut receivers[0]), ["+0", "0.6"], "it is read again");
     }
 
     /// Nobody drains the channel: a thread that waited for ever could not be joined.

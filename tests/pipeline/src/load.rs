@@ -275,7 +275,7 @@ async fn read_all(
         match channels[0].recv().await.ok_or("the reader has ended")? {
             Event::Record(record) => records.push(record),
             Event::Problem(problem) => return Err(problem.into()),
-            Event::Assigned { .. } | Event::Revoked { .. } => {}
+            Event::Assigned { .. } | Event::Revoked { .. } | Event::AtEnd { .. } => {}
         }
     }
     Ok(records)

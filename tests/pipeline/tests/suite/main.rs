@@ -20,6 +20,7 @@ mod positions;
 mod pressure;
 mod purge;
 mod refused;
+mod transactions;
 mod vcenter;
 mod verify;
 mod waiting;

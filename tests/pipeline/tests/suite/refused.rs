@@ -83,3 +83,22 @@ async fn a_refused_extent_is_a_dead_letter() -> Outcome<()> {
     assert_eq!(bench.source.dead_letters().await?, ["test/widget"]);
     Ok(())
 }
+
+/// PostgreSQL can't write for a while, as when its disk is full: the batch is tried again and again.
+#[tokio::test]
+async fn a_batch_that_is_tried_again_has_its_dead_letters_once() -> Outcome<()> {
+    let statements = "CREATE SEQUENCE tries;
+        CREATE FUNCTION try() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF nextval('tries') < 4 THEN
+                RAISE 'no space left' USING ERRCODE = 'disk_full';
+            END IF;
+            RETURN NEW; END $$;
+        CREATE TRIGGER tried BEFORE UPDATE ON tributary.position FOR EACH ROW
+            WHEN (NEW.topic LIKE '%inventory.live') EXECUTE FUNCTION try()";
+    let mut bench = prepared("full", statements).await?;
+    bench.source.publish(Topic::InventoryLive, (Some("k"), Some(b"no frame".to_vec()))).await?;
+    bench.answers(POSITIONS, Some(2)).await?;
+    bench.answers("SELECT (last_value >= 4)::int::bigint FROM tries", Some(1)).await?;
+    assert_eq!(bench.source.dead_letters().await?, ["k"]);
+    Ok(())
+}
