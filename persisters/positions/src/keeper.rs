@@ -25,8 +25,8 @@ type Row = (i32, i64, Option<String>, Option<i64>, Option<i64>);
 
 impl Keeper {
     /// The positions of an owner's partitions, after those that are of another log, or of a part
-    /// that was deleted, have been set to the log's first record, with a gap in `tributary.gap` and,
-    /// if it is in the inventory, all sources asked for a refresh.
+    /// that was deleted, have been set to the log's first record, with a gap in `tributary.gap`
+    /// and, if it is in the inventory, all sources asked for a refresh.
     ///
     /// # Errors
     /// Kafka's, PostgreSQL's or the registry's; nothing has been changed then.

@@ -84,7 +84,7 @@ async fn a_refused_extent_is_a_dead_letter() -> Outcome<()> {
     Ok(())
 }
 
-/// PostgreSQL can't write for a while, as when its disk is full: the batch is tried again and again.
+/// PostgreSQL can't write for a while, as when its disk is full: the batch is tried again.
 #[tokio::test]
 async fn a_batch_that_is_tried_again_has_its_dead_letters_once() -> Outcome<()> {
     let statements = "CREATE SEQUENCE tries;
