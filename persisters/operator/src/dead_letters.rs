@@ -12,6 +12,8 @@ use records::Version;
 use records::rejection::{Class, Origin};
 use std::collections::BTreeMap;
 
+pub(crate) use letter::full_name;
+
 /// What can be done with dead letters. An id is TOPIC/PARTITION/OFFSET of the record that was
 /// rejected.
 #[derive(Debug, Subcommand)]
@@ -99,7 +101,7 @@ impl DeadLettersCommand {
     pub(crate) async fn run(self, servers: &Servers) -> Result<(), OperatorError> {
         match self {
             Self::List { class, source_topic, since, limit, output, .. } => {
-                let topic = source_topic.map(|topic| letter::topic(servers, topic));
+                let topic = source_topic.map(|topic| full_name(servers, topic));
                 let filter = Filter { class, topic, ids: None };
                 let found = list::list(servers, &filter, (since.as_deref(), limit)).await?;
                 print(&match output {

@@ -27,7 +27,9 @@ pub(crate) enum Subject {
 pub(crate) struct Explained {
     entity: EntityType,
     schema_id: Option<i32>,
-    layout: Arc<Layout>,
+    pub layout: Arc<Layout>,
+    /// How a record becomes columns.
+    pub plan: Plan,
     fields: Vec<ExplainedField>,
     /// What would be done to the table before a record is applied.
     changes: Vec<String>,
@@ -48,8 +50,16 @@ pub(crate) async fn explain(
     };
     let entity = EntityType::parse(&json)
         .map_err(|error| OperatorError::Request(format!("schema id {id}: {error}")))?;
-    let existing = columns(&mut connection, entity.name()).await?;
-    Explained::new(entity, Some(id), existing.as_deref())
+    explained(&mut connection, (Some(id), entity)).await
+}
+
+/// Explains a type by its table, if there is one.
+pub(crate) async fn explained(
+    connection: &mut PgConnection,
+    (schema_id, entity): (Option<i32>, EntityType),
+) -> Result<Explained, OperatorError> {
+    let existing = columns(connection, entity.name()).await?;
+    Explained::new(entity, schema_id, existing.as_deref())
 }
 
 /// Explains a file by the table that `schemas apply` would make of it.
@@ -91,7 +101,7 @@ impl Explained {
         let plan =
             Plan::compile(schema_id.unwrap_or_default(), &entity, &layout).map_err(refused)?;
         let statements = Statements::of(&layout);
-        Ok(Self { fields: plan.explain(), entity, schema_id, layout, changes, statements })
+        Ok(Self { fields: plan.explain(), plan, entity, schema_id, layout, changes, statements })
     }
 
     fn column<'a>(&'a self, field: &'a ExplainedField) -> (&'a str, &'a str) {

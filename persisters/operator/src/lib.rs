@@ -1,6 +1,7 @@
 //! The persister's commands for people who operate it: what they see, and what they send again.
 
 mod avro_json;
+mod capture;
 mod dead_letters;
 mod error;
 mod explain;
@@ -8,10 +9,12 @@ mod status;
 mod time;
 mod verify;
 
+use crate::capture::capture;
 use crate::explain::{Subject, explain, explain_file};
 use clap::{Args, Subcommand, ValueEnum};
 use positions::Access;
 use records::SourceName;
+use records::rejection::Origin;
 use std::io::Write;
 use std::path::PathBuf;
 use wire::RegistrySettings;
@@ -34,7 +37,8 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
-    /// How records of a schema are read, and the statements that write them.
+    /// How records of a schema are read, and the statements that write them; of records of a topic,
+    /// also how many are refused, and how they are folded.
     Explain {
         /// Where everything is.
         #[command(flatten)]
@@ -42,6 +46,9 @@ pub enum Command {
         /// What is explained.
         #[command(flatten)]
         subject: ExplainArguments,
+        /// How many records, from the one that is named on.
+        #[arg(long, default_value_t = 100, requires = "records")]
+        count: u16,
         /// How to print it.
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
@@ -81,6 +88,9 @@ pub struct ExplainArguments {
     /// A file, with the table that `schemas apply` would make of it; needs no server.
     #[arg(long)]
     file: Option<PathBuf>,
+    /// The records from this one on, TOPIC/PARTITION/OFFSET; they are read, and not applied.
+    #[arg(long, value_name = "FIRST")]
+    records: Option<Origin>,
 }
 
 /// What every command takes.
@@ -132,7 +142,19 @@ pub async fn run(
                 Output::Json => format!("{:#}\n", status.json()),
             });
         }
-        Command::Explain { common, subject, output } => {
+        Command::Explain {
+            common,
+            subject: ExplainArguments { records: Some(first), .. },
+            count,
+            output,
+        } => {
+            let captured = capture(&load(&common)?, (first, count)).await?;
+            print(&match output {
+                Output::Text => captured.text(),
+                Output::Json => format!("{:#}\n", captured.json()),
+            });
+        }
+        Command::Explain { common, subject, output, .. } => {
             let explained = match (subject.file, subject.schema_id, subject.entity_type) {
                 (Some(file), ..) => explain_file(&file)?,
                 (None, Some(id), _) => explain(&load(&common)?, Subject::SchemaId(id)).await?,

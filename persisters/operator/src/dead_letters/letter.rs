@@ -67,7 +67,7 @@ impl Filter {
 }
 
 /// The full name of a topic that was given with or without its prefix.
-pub(crate) fn topic(servers: &Servers, name: String) -> String {
+pub(crate) fn full_name(servers: &Servers, name: String) -> String {
     let known = Topic::ALL.into_iter().find(|topic| topic.suffix() == name);
     known.map_or(name, |topic| servers.access.kafka.topic(topic))
 }

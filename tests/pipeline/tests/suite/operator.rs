@@ -1,6 +1,7 @@
 //! What people see of a group and of a type.
 
 use pipeline::{Bench, Outcome, WIDGET};
+use records::topics::partition_of;
 use records::{Topic, Value, Version};
 use serde_json::Value as Json;
 
@@ -39,6 +40,37 @@ async fn the_status_tells_lag_owners_and_what_needs_a_person() -> Outcome<()> {
     let (code, text) = bench.command(&["status"]).await?;
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("inventory.live: 1 records to apply, 1 of them in partition"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_is_explained_from_its_topic() -> Outcome<()> {
+    let bench = Bench::start("captured").await?;
+    let live = Topic::InventoryLive;
+    let (key, now) = ("test/widget/a".to_owned(), Version::now());
+    bench.source.whole(live, ("a", now), &[("size", Value::Long(1))]).await?;
+    bench.source.update(("a", now.next()), &[("size", Value::Long(2))]).await?;
+    bench.source.send(live, key.clone(), b"no frame".to_vec()).await?;
+    bench.source.delete("a", now.next().next()).await?;
+    let partition = partition_of(key.as_bytes(), 4);
+    let first = format!("inventory.live/{partition}/0");
+    let batch = answer(&bench, &["explain", "--records", &first]).await?;
+    assert_eq!((&batch["records"], &batch["refused"][0]["offset"]), (&4.into(), &2.into()));
+    let schemas = batch["schemas"].as_array().ok_or("no list of schemas")?;
+    let named = |name: &str| schemas.iter().find(|schema| schema["name"] == name);
+    let widgets = named("test.Widget").ok_or("no widgets")?;
+    assert_eq!(widgets["records"], 2, "{batch}");
+    assert_eq!(widgets["entities"]["objects"]["several"], 1, "{batch}");
+    let patch = &widgets["entities"]["explained"]["statements"]["patch"];
+    assert!(patch.to_string().contains("widget"), "{batch}");
+    assert_eq!(named("tributary.inventory.Delete").ok_or("no deletes")?["records"], 1, "{batch}");
+    let second = format!("inventory.live/{partition}/1");
+    let (code, text) = bench.command(&["explain", "--records", &second, "--count", "1"]).await?;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("1 objects have partial records: patch"), "{text}");
+    let (code, text) = bench.command(&["explain", "--records", "inventory.live/0/99"]).await?;
+    assert_eq!(code, Some(64), "{text}");
+    assert!(text.contains("so 99 is none of them"), "{text}");
     Ok(())
 }
 
