@@ -59,7 +59,7 @@ pub async fn ours(rig: &Rig, loaded: &Closed) -> Result<Freshness, Error> {
     tasks.spawn_blocking(move || runtime.block_on(flood(large, records, &is_over)));
     tokio::time::sleep(WARM_UP).await;
     let items = Workload::Partial.items(OBJECTS, rig.epoch);
-    let (sent, ()) = tokio::join!(send(&small, items, &over), async {
+    let (sent, ()) = tokio::join!(send(&small, (items, RATE), &over), async {
         tokio::time::sleep(LENGTH).await;
         over.store(true, Ordering::Relaxed);
     });

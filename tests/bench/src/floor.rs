@@ -7,25 +7,32 @@ use crate::trial::{Contender, Meter, Trial};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
-use workloads::Workload;
-use workloads::copy;
 use workloads::objects::PARTIAL;
+use workloads::{Item, Workload, copy};
 
-/// Writes the file that the workload's runs read.
+/// Writes the file that the workload's next runs read.
 ///
 /// # Errors
 /// [`Error::File`].
-pub fn prepare(rig: &Rig, workload: Workload) -> Result<(), Error> {
+pub fn prepare(
+    rig: &Rig,
+    workload: Workload,
+    items: impl Iterator<Item = Item>,
+) -> Result<(), Error> {
     let path = file(rig, workload);
-    copy::write(&path, workload, rig.records, rig.epoch).map_err(Error::at(&path))
+    copy::write(&path, workload, items).map_err(Error::at(&path))
 }
 
-/// Does the workload in `rows`.
+/// Does the workload, of so many records, in `rows`.
 ///
 /// # Errors
 /// What psql said.
-pub async fn run(rig: &Rig, workload: Workload, rows: &mut Rows) -> Result<Trial, Error> {
-    time(rig, &statements(workload, &file(rig, workload)), rig.records, rows).await
+pub async fn run(
+    rig: &Rig,
+    workload: Workload,
+    (records, rows): (u64, &mut Rows),
+) -> Result<Trial, Error> {
+    time(rig, &statements(workload, &file(rig, workload)), records, rows).await
 }
 
 /// Lets psql run a script, which writes so many rows.

@@ -20,6 +20,9 @@ use workloads::{Item, Workload};
 /// Live updates in a second.
 pub const RATE: u64 = 2_000;
 
+/// Many live updates in a second.
+pub const HIGH_RATE: u64 = 5_000;
+
 /// Updates are sent in groups, this far apart.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -83,7 +86,11 @@ pub struct Sent {
 ///
 /// # Errors
 /// What stopped it.
-pub async fn ours(rig: &Rig, loaded: &Closed, beside: Beside) -> Result<Freshness, Error> {
+pub async fn ours(
+    rig: &Rig,
+    loaded: &Closed,
+    (beside, rate): (Beside, u64),
+) -> Result<Freshness, Error> {
     let refreshed = matches!(beside, Beside::Snapshot);
     let prefix = format!("fresh-{}.", rig.next());
     let (live, snapshot) =
@@ -102,7 +109,7 @@ pub async fn ours(rig: &Rig, loaded: &Closed, beside: Beside) -> Result<Freshnes
     producer.send(Item { object: 0, changes: 1, version: Version::now() }, false).await?;
     ours::applied(&mut rows, &live, 1, &persister).await?;
     let over = AtomicBool::new(false);
-    let (sent, ended) = tokio::join!(send(&producer, updates(rig), &over), async {
+    let (sent, ended) = tokio::join!(send(&producer, (updates(rig), rate), &over), async {
         let ended = if refreshed {
             ours::applied(&mut rows, &snapshot, rig.records, &persister).await.map(drop)
         } else {
@@ -140,7 +147,7 @@ pub async fn peer(rig: &Rig, loaded: &Closed, peer: &Peer) -> Result<Freshness, 
     producer.send(Item { object: 0, changes: 1, version: began }, false).await?;
     arrived(&mut rows, began, 1).await?;
     let over = AtomicBool::new(false);
-    let (sent, ()) = tokio::join!(send(&producer, updates(rig), &over), async {
+    let (sent, ()) = tokio::join!(send(&producer, (updates(rig), RATE), &over), async {
         tokio::time::sleep(LENGTH).await;
         over.store(true, Ordering::Relaxed);
     });
@@ -171,20 +178,20 @@ fn updates(rig: &Rig) -> impl Iterator<Item = Item> {
     Workload::Partial.items(rig.records, rig.epoch)
 }
 
-/// Sends whole updates until it is over, or there are no more.
+/// Sends whole updates, so many a second, until it is over, or there are no more.
 ///
 /// # Errors
 /// What Kafka said.
 pub async fn send(
     producer: &Producer,
-    mut items: impl Iterator<Item = Item>,
+    (mut items, rate): (impl Iterator<Item = Item>, u64),
     over: &AtomicBool,
 ) -> Result<Sent, Error> {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let begin = Version::now();
     let mut last = begin;
-    let each = RATE * u64::try_from(TICK.as_millis()).unwrap_or(1) / 1_000;
+    let each = rate * u64::try_from(TICK.as_millis()).unwrap_or(1) / 1_000;
     let mut count = 0;
     'sending: while !over.load(Ordering::Relaxed) {
         ticks.tick().await;

@@ -42,8 +42,9 @@ const DECODING: [&str; 6] =
 
 const RECOVERY: [&str; 5] = ["who", "what", "median s", "worst s", "aim s"];
 
-const GROWTH: [&str; 8] = [
+const GROWTH: [&str; 9] = [
     "workload",
+    "who",
     "sources",
     "rows in the table",
     "records/s",
@@ -142,23 +143,25 @@ impl Report {
     }
 
     fn growth(&self) -> Table {
-        let row = |found: &Growth| {
-            let summary = |growth: &Growth| Summary::of(Contender::Ours, &growth.trials);
+        let row = |found: &Growth, summary: &Summary| {
             let base = self.growth.iter().find(|other| found.compares_with(other));
-            let found_summary = summary(found);
-            let ratio = base.map(|base| found_summary.rate / summary(base).rate);
+            let base = base.map(|base| Summary::of(summary.contender, &base.trials).rate);
             vec![
                 found.workload.title().to_owned(),
+                summary.contender.title().to_owned(),
                 thousands(found.sources as f64),
                 thousands(found.rows as f64),
-                found_summary.marked_rate(),
-                thousands(found_summary.slowest),
-                ratio.map(|ratio| format!("{ratio:.2} x")).unwrap_or_default(),
-                found_summary.peak_mib.map(thousands).unwrap_or_default(),
-                format!("{:.1}", found_summary.wal_bytes),
+                summary.marked_rate(),
+                thousands(summary.slowest),
+                base.map(|base| format!("{:.2} x", summary.rate / base)).unwrap_or_default(),
+                summary.peak_mib.map(thousands).unwrap_or_default(),
+                format!("{:.1}", summary.wal_bytes),
             ]
         };
-        Table::new(&GROWTH, self.growth.iter().map(row))
+        let rows = |found: &Growth| -> Vec<_> {
+            Summary::each(&found.trials).iter().map(|summary| row(found, summary)).collect()
+        };
+        Table::new(&GROWTH, self.growth.iter().flat_map(rows))
     }
 
     fn decoding(&self) -> Table {

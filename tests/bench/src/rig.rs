@@ -264,7 +264,8 @@ pub fn attributes() -> Vec<String> {
 }
 
 /// The table that everybody but ours writes: the same columns, and of the registers the version.
-fn flat_table() -> String {
+#[must_use]
+pub fn flat_table() -> String {
     let columns: String = objects::entity_type()
         .attributes()
         .iter()

@@ -1,7 +1,7 @@
 //! Which runs there are, in which order, from which rows.
 
 use crate::error::Error;
-use crate::freshness::{self, Beside, Freshness};
+use crate::freshness::{self, Beside, Freshness, HIGH_RATE, RATE};
 use crate::peers::Peer;
 use crate::produce::{self, Form};
 use crate::report::{Race, Report};
@@ -127,8 +127,10 @@ impl Suite {
         say: fn(&str),
     ) -> Result<Vec<Freshness>, Error> {
         let mut delays = Vec::new();
-        for beside in [Beside::Nothing, Beside::Snapshot] {
-            delays.push(freshness::ours(rig, &loaded.ours, beside).await?);
+        for (beside, rate) in
+            [(Beside::Nothing, RATE), (Beside::Nothing, HIGH_RATE), (Beside::Snapshot, RATE)]
+        {
+            delays.push(freshness::ours(rig, &loaded.ours, (beside, rate)).await?);
         }
         delays.push(flood::ours(rig, &loaded.ours).await?);
         for peer in &self.peers {
@@ -146,7 +148,7 @@ impl Suite {
 
     /// Writes what the contenders read.
     async fn fill(&self, rig: &Rig, workload: Workload) -> Result<(), Error> {
-        floor::prepare(rig, workload)?;
+        floor::prepare(rig, workload, workload.items(rig.records, rig.epoch))?;
         produce::fill(rig, workload, Form::Ours).await?;
         if self.peers.iter().any(|peer| peer.can(workload)) {
             produce::fill(rig, workload, Form::Flat).await?;
@@ -167,7 +169,7 @@ async fn load(rig: &Rig) -> Result<Loaded, Error> {
     let mut ours = rig.new_database(true).await?;
     let digest = ours::run(rig, Workload::Load, &mut ours).await?.rows;
     let mut flat = rig.new_database(false).await?;
-    floor::run(rig, Workload::Load, &mut flat).await?;
+    floor::run(rig, Workload::Load, (rig.records, &mut flat)).await?;
     for rows in [&mut ours, &mut flat] {
         rows.run("VACUUM ANALYZE").await?;
     }
@@ -187,7 +189,7 @@ async fn one(
         rig.new_database(is_ours).await?
     };
     let trial = match runner {
-        Runner::Floor => floor::run(rig, workload, &mut rows).await,
+        Runner::Floor => floor::run(rig, workload, (rig.records, &mut rows)).await,
         Runner::Ours => ours::run(rig, workload, &mut rows).await,
         Runner::Peer(peer) => peer.run(rig, workload, &mut rows).await,
     };

@@ -2,7 +2,7 @@
 
 use crate::objects::{self, PARTIAL};
 use crate::{Item, Workload};
-use records::{ColumnType, Value, Version};
+use records::{ColumnType, Value};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -17,7 +17,7 @@ const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 ///
 /// # Errors
 /// If the file can't be written.
-pub fn write(path: &Path, workload: Workload, records: u64, epoch: Version) -> io::Result<()> {
+pub fn write(path: &Path, workload: Workload, items: impl Iterator<Item = Item>) -> io::Result<()> {
     let columns: Vec<ColumnType> =
         objects::entity_type().attributes().iter().map(|attribute| attribute.column).collect();
     let row = |item: Item| {
@@ -35,7 +35,7 @@ pub fn write(path: &Path, workload: Workload, records: u64, epoch: Version) -> i
         }
         row
     };
-    write_rows(path, workload.items(records, epoch).map(row))
+    write_rows(path, items.map(row))
 }
 
 /// Writes rows of series, moment in microseconds since the Unix epoch, and value.
