@@ -90,6 +90,14 @@ pub async fn measure(rig: &Rig, rounds: u32, say: fn(&str)) -> Result<Vec<Growth
     Ok(growth)
 }
 
+fn wrong(
+    trial: &Trial,
+    (workload, found, wanted): (Workload, impl ToString, impl ToString),
+) -> Error {
+    let (contender, work) = (trial.contender.title(), workload.title());
+    Error::Wrong { contender, work, found: found.to_string(), wanted: wanted.to_string() }
+}
+
 /// The last so many of a pass over all objects; each round's is a pass of its own.
 fn range(objects: u64, records: u64, round: u32) -> Range<u64> {
     let end = objects * u64::from(round);
@@ -124,8 +132,7 @@ impl Store {
         let backlog = Backlog { prefix, topic, applied, records, each: 1 };
         let trial = ours::apply(rig, &backlog, &mut self.rows).await?;
         if trial.rows != wanted {
-            let (contender, found) = (trial.contender.title(), trial.rows);
-            return Err(Error::Wrong { contender, work: workload.title(), found, wanted });
+            return Err(wrong(&trial, (workload, &trial.rows, &wanted)));
         }
         self.rows.run("VACUUM ANALYZE inventory_all.bench_vm").await?;
         Ok(trial)
@@ -142,16 +149,20 @@ impl Store {
             let (attributes, epoch) = (attributes().join(", "), rig.epoch.micros());
             let fill = format!(
                 "INSERT INTO vm (source, native_id, version, {attributes}) \
-                 SELECT source, native_id, {epoch}, {attributes} FROM inventory_all.bench_vm \
-                 ORDER BY source, native_id"
+                 SELECT 'bench', native_id, {epoch}, {attributes} FROM inventory_all.bench_vm \
+                 ORDER BY native_id"
             );
             self.rows.run(&flat_table()).await?;
             self.rows.run(&fill).await?;
         }
         self.rows.run("VACUUM ANALYZE vm").await?;
         let records = range.end - range.start;
+        let since = workload.first_version(rig.epoch).plus(Duration::from_micros(range.start));
         floor::prepare(rig, workload, workload.part(self.objects, range, rig.epoch))?;
-        floor::run(rig, workload, (records, &mut self.rows)).await
+        let trial = floor::run(rig, workload, (records, &mut self.rows)).await?;
+        let new = format!("SELECT count(*) FROM vm WHERE version >= {}", since.micros());
+        let new = self.rows.number(&new).await?.cast_unsigned();
+        if new == records { Ok(trial) } else { Err(wrong(&trial, (workload, new, records))) }
     }
 
     /// Partial updates are newer than their objects; a checksum of ten million rows would take
