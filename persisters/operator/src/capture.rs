@@ -1,4 +1,4 @@
-//! `persister explain --records`: a batch, as its topic has it: what is decoded, folded and written.
+//! `persister explain --records`: a batch as its topic has it, what is decoded and how it is folded.
 
 use crate::dead_letters::full_name;
 use crate::explain::{Explained, explained};

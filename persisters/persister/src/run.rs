@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use catalog::Types;
 use chassis::Health;
 use history::Upkeep;
-use positions::{Keeper, Member, Owner, Ownership, Progress, Refresh};
+use positions::{Keeper, Member, Owner, Ownership, Progress, Readers, Refresh};
 use records::{Topic, Version};
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -44,7 +44,8 @@ struct Opened {
 ///
 /// Kafka fences a member when another one joins under its lasting name. To Kafka that is also the
 /// member itself, which has joined again after an outage while its client still repeats a commit of
-/// before: then it begins anew.
+/// before: then it begins anew. So it does when topics turn out to have other logs, because Kafka's
+/// clients hold on to the old ones.
 ///
 /// # Errors
 /// What a person must mend; everything else is tried again.
@@ -61,11 +62,18 @@ pub async fn run(
     };
     loop {
         let ended = run_as(&member, settings, (metrics, health), stop.child_token()).await;
-        let is_fenced = matches!(ended, Err(PersistError::Kafka(KafkaProblem::NameTaken)));
-        if !is_fenced || stop.is_cancelled() || is_replaced(&member, settings).await {
-            return ended;
+        match ended {
+            _ if stop.is_cancelled() => return ended,
+            Ok(()) => tracing::warn!("topics have other logs than before; joining anew"),
+            Err(PersistError::Kafka(KafkaProblem::NameTaken))
+                if !is_replaced(&member, settings).await =>
+            {
+                tracing::warn!(
+                    "Kafka has fenced this member, and none has replaced it; joining anew"
+                );
+            }
+            Err(_) => return ended,
         }
-        tracing::warn!("Kafka has fenced this member, and none has replaced it; joining anew");
     }
 }
 
@@ -91,6 +99,7 @@ async fn run_as(
     let keeper = Keeper {
         admin: Admin::new(&settings.kafka, &settings.group)?,
         refresh: Refresh { kafka: settings.kafka.clone(), registry: registry.clone() },
+        readers: Readers::new(stop.clone()),
     };
     let letters = DeadLetters::new(&settings.kafka)?;
     let opened = open(member, settings, &keeper, (health, &stop))?;

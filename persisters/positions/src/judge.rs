@@ -26,27 +26,58 @@ pub struct Found<'a> {
     pub last: Option<Stamp>,
 }
 
-/// Why the log is read from its beginning: what a person reads in `tributary.gap`.
+/// Why a log is read from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The log is of another cluster.
+    OtherCluster,
+    /// The log is another one, and shorter.
+    ShorterLog,
+    /// The log is another one, with another record.
+    OtherRecord,
+    /// The log's beginning is gone, and nothing was read of it.
+    LateStart,
+    /// The log's beginning is gone, and not all of it was read.
+    Overtaken,
+}
+
+impl Loss {
+    /// What a person reads in `tributary.gap`.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::OtherCluster => "this is another Kafka cluster",
+            Self::ShorterLog => "the log ends before the position: the topic was made anew",
+            Self::OtherRecord => {
+                "the record before the position is another one: the topic was made anew"
+            }
+            Self::LateStart => "records were deleted before anything was read",
+            Self::Overtaken => "unread records were deleted by retention",
+        }
+    }
+
+    /// Whether the log is not the one that was read before.
+    #[must_use]
+    pub const fn is_of_another_log(self) -> bool {
+        matches!(self, Self::OtherCluster | Self::ShorterLog | Self::OtherRecord)
+    }
+}
+
+/// Whether records are lost, and how.
 #[must_use]
-pub fn judge(kept: &Kept, found: Found<'_>) -> Option<&'static str> {
+pub fn judge(kept: &Kept, found: Found<'_>) -> Option<Loss> {
     if kept.cluster_id.as_deref().is_some_and(|id| id != found.cluster_id) {
-        return Some("this is another Kafka cluster");
+        return Some(Loss::OtherCluster);
     }
     if kept.next > found.range.end {
-        return Some("the log ends before the position: the topic was made anew");
-    }
-    if kept.next < found.range.first && kept.cluster_id.is_none() {
-        return Some("records were deleted before anything was read");
+        return Some(Loss::ShorterLog);
     }
     if kept.next < found.range.first {
-        return Some("unread records were deleted by retention");
+        let is_new = kept.cluster_id.is_none();
+        return Some(if is_new { Loss::LateStart } else { Loss::Overtaken });
     }
-    match (kept.last, found.last) {
-        (Some(kept), Some(found)) if kept != found => {
-            Some("the record before the position is another one: the topic was made anew")
-        }
-        _ => None,
-    }
+    let is_other = kept.last.zip(found.last).is_some_and(|(kept, found)| kept != found);
+    is_other.then_some(Loss::OtherRecord)
 }
 
 #[cfg(test)]
@@ -77,16 +108,15 @@ mod tests {
 
     #[test]
     fn another_log_is_told_by_what_differs() {
-        let reason = |kept: &Kept, found| judge(kept, found).unwrap_or_default();
         let elsewhere = Found { cluster_id: "d", ..found(0, 9) };
-        assert!(reason(&kept(5), elsewhere).contains("another Kafka cluster"));
-        assert!(reason(&kept(5), found(0, 4)).contains("ends before"));
-        assert!(reason(&kept(5), found(6, 9)).contains("retention"));
-        assert!(reason(&kept(0), found(6, 9)).contains("retention"), "the log was empty before");
+        assert_eq!(judge(&kept(5), elsewhere), Some(Loss::OtherCluster));
+        assert_eq!(judge(&kept(5), found(0, 4)), Some(Loss::ShorterLog));
+        assert_eq!(judge(&kept(5), found(6, 9)), Some(Loss::Overtaken));
+        assert_eq!(judge(&kept(0), found(6, 9)), Some(Loss::Overtaken), "it was empty before");
         let other = Found { last: Some(Stamp { key_hash: 1, ..LAST }), ..found(0, 9) };
-        assert!(reason(&kept(5), other).contains("another one"));
+        assert_eq!(judge(&kept(5), other), Some(Loss::OtherRecord));
         let new = Kept { next: Offset(0), cluster_id: None, last: None };
-        assert!(reason(&new, found(3, 9)).contains("before anything was read"));
+        assert_eq!(judge(&new, found(3, 9)), Some(Loss::LateStart));
         assert_eq!(judge(&new, found(0, 9)), None);
     }
 }

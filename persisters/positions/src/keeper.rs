@@ -1,12 +1,14 @@
 //! Compares positions with the logs that are there, and starts anew where they are of others.
 
 use crate::gap::{self, Gap};
-use crate::judge::{Found, Kept, judge};
+use crate::judge::{Found, Kept, Loss, judge};
 use crate::owner::{Owner, Stamp};
 use crate::{PositionError, Refresh};
 use records::{Offset, Partition, Topic};
 use sqlx::{Connection, PgConnection};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
 use wire::{Admin, LogRange, peek};
 
 /// Knows positions and logs.
@@ -16,10 +18,48 @@ pub struct Keeper {
     pub admin: Admin,
     /// Asks the sources.
     pub refresh: Refresh,
+    /// Those that read.
+    pub readers: Readers,
 }
 
-/// A partition of which records are lost, and where its log begins.
-type Lost = (Gap, Offset);
+/// Kafka's clients that read. One that knows a log does not take up another one of the same name
+/// whose leader has been elected less often: it takes what it hears of it for old.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    /// Ends them, for others to begin anew.
+    pub stop: CancellationToken,
+    topics: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Readers {
+    /// They know nothing yet.
+    #[must_use]
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { stop, topics: Arc::default() }
+    }
+
+    /// Whether they may have read the topic before.
+    fn know(&self, topic: &str) -> bool {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        !topics.insert(topic.to_owned())
+    }
+}
+
+/// A partition of which records are lost, how, and where its log begins.
+struct Lost {
+    partition: Partition,
+    loss: Loss,
+    next: Offset,
+    first: Offset,
+}
+
+impl Lost {
+    fn gap(&self) -> Gap {
+        let Self { partition, loss, next, first } = *self;
+        let to = (next < first).then_some(first);
+        Gap { partition, from: next, to, reason: loss.reason() }
+    }
+}
 
 type Row = (i32, i64, Option<String>, Option<i64>, Option<i64>);
 
@@ -43,13 +83,13 @@ impl Keeper {
         let cluster_id = self.admin.cluster_id().await?;
         let lost = self.lost(&owner.topic, &kept, &cluster_id).await?;
         if !lost.is_empty() {
-            for (gap, _) in &lost {
+            for Lost { partition, loss, next, .. } in &lost {
                 tracing::warn!(
                     topic = owner.topic,
-                    partition = gap.partition.0,
-                    position = gap.from.0,
+                    partition = partition.0,
+                    position = next.0,
                     "{}; reading from the beginning",
-                    gap.reason
+                    loss.reason()
                 );
             }
             if self.is_made_good_by_a_listing(&owner.topic) {
@@ -57,12 +97,16 @@ impl Keeper {
             }
         }
         let mut transaction = connection.begin().await?;
-        let gaps: Vec<Gap> = lost.iter().map(|(gap, _)| gap.clone()).collect();
+        let gaps: Vec<Gap> = lost.iter().map(Lost::gap).collect();
         gap::record(&mut transaction, &owner.topic, &gaps).await?;
         start_anew(&mut transaction, owner, (&cluster_id, &lost)).await?;
         transaction.commit().await?;
+        if self.readers.know(&owner.topic) && lost.iter().any(|lost| lost.loss.is_of_another_log())
+        {
+            self.readers.stop.cancel();
+        }
         let begins: HashMap<Partition, Offset> =
-            lost.iter().map(|(gap, first)| (gap.partition, *first)).collect();
+            lost.iter().map(|lost| (lost.partition, lost.first)).collect();
         let position = |(partition, kept): (Partition, Kept)| {
             (partition, begins.get(&partition).copied().unwrap_or(kept.next))
         };
@@ -95,9 +139,8 @@ impl Keeper {
         let lost = |(partition, kept): (&Partition, &Kept)| {
             let range = *ranges.get(partition)?;
             let found = Found { cluster_id, range, last: last.get(partition).copied() };
-            let reason = judge(kept, found)?;
-            let to = (kept.next < range.first).then_some(range.first);
-            Some((Gap { partition: *partition, from: kept.next, to, reason }, range.first))
+            let (partition, next, first) = (*partition, kept.next, range.first);
+            judge(kept, found).map(|loss| Lost { partition, loss, next, first })
         };
         Ok(kept.iter().filter_map(lost).collect())
     }
@@ -144,8 +187,8 @@ async fn start_anew(
     )
     .bind(&owner.topic)
     .bind(&owner.member)
-    .bind(lost.iter().map(|(gap, _)| gap.partition.0).collect::<Vec<_>>())
-    .bind(lost.iter().map(|(_, first)| first.0).collect::<Vec<_>>())
+    .bind(lost.iter().map(|lost| lost.partition.0).collect::<Vec<_>>())
+    .bind(lost.iter().map(|lost| lost.first.0).collect::<Vec<_>>())
     .execute(&mut *connection)
     .await?;
     sqlx::query(

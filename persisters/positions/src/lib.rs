@@ -15,7 +15,7 @@ pub mod show;
 
 pub use advance::{Advance, advance};
 pub use error::PositionError;
-pub use keeper::Keeper;
+pub use keeper::{Keeper, Readers};
 pub use owner::{Member, Owner, Stamp, hash, take_over};
 pub use ownership::Ownership;
 pub use progress::Progress;

@@ -1,7 +1,7 @@
 //! Apache Kafka: one node, broker and controller in one process.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
@@ -34,6 +34,7 @@ impl KafkaPorts {
 pub struct Kafka {
     /// Its process.
     pub server: Server,
+    folder: PathBuf,
     ports: KafkaPorts,
 }
 
@@ -70,7 +71,19 @@ impl Kafka {
         command.arg("kafka.Kafka").arg(&properties);
         let process = Process::new("Kafka", command, folder.join("log"), lifetime);
         let server = Server::launch(process, probe(move || kafka_answers(ports.broker)))?;
-        Ok(Self { server, ports })
+        Ok(Self { server, folder, ports })
+    }
+
+    /// Puts another cluster behind the address: one without data, and with another id.
+    ///
+    /// # Errors
+    /// As [`Kafka::launch`].
+    pub async fn replace(&self) -> Result<(), Error> {
+        self.server.stop().await;
+        let data = self.folder.join("data");
+        fs::remove_dir_all(&data).map_err(Error::at(&data))?;
+        format(&self.folder, &self.folder.join("server.properties")).await?;
+        self.server.restart().await
     }
 
     /// What clients connect to.

@@ -44,7 +44,18 @@ impl Bench {
     /// # Errors
     /// What could not be started.
     pub async fn start_with(name: &str, variables: &[(&str, &str)]) -> Outcome<Self> {
-        let world = World::start(name, &MIGRATED).await?;
+        Self::on(World::start(name, &MIGRATED).await?, variables).await
+    }
+
+    /// Starts everything on servers of its own, which the test may break.
+    ///
+    /// # Errors
+    /// What could not be started.
+    pub async fn start_alone(name: &str) -> Outcome<Self> {
+        Self::on(World::start_alone(name, &MIGRATED).await?, &[]).await
+    }
+
+    async fn on(world: World, variables: &[(&str, &str)]) -> Outcome<Self> {
         let source = Source::start(&world, WIDGET).await?;
         let persister = persister(&world, "slot-0", variables)?;
         let database = PgConnection::connect(world.database_url()).await?;

@@ -1,7 +1,7 @@
 //! A position belongs to one log: on another one everything is read, and the sources list anew.
 
 use harness::wait_until;
-use pipeline::{Bench, LONG, Outcome};
+use pipeline::{Bench, LONG, Outcome, Source, WIDGET};
 use records::topics::partition_of;
 use records::{Topic, Version};
 use std::collections::HashSet;
@@ -10,9 +10,12 @@ use std::path::Path;
 const GAPS: &str = "SELECT count(*) FROM tributary.gap";
 const APPLIED: &str = "SELECT sum(next_offset)::bigint FROM tributary.position";
 
-/// Rows `a`, `b` and `c` from both lanes, and a paused source.
 async fn idle(name: &str) -> Outcome<Bench> {
-    let mut bench = Bench::start(name).await?;
+    idle_on(Bench::start(name).await?).await
+}
+
+/// Rows `a`, `b` and `c` from both lanes, and a paused source.
+async fn idle_on(mut bench: Bench) -> Outcome<Bench> {
     for (topic, id) in [(Topic::InventoryLive, "a"), (Topic::InventorySnapshot, "b")] {
         bench.source.whole(topic, (id, Version::now()), &[]).await?;
     }
@@ -115,6 +118,31 @@ async fn records_that_were_deleted_before_they_were_read_are_a_gap() -> Outcome<
     bench.source.whole(Topic::InventoryLive, ("f", Version::now()), &[]).await?;
     bench.answers("SELECT count(*) FROM inventory.widget", Some(6)).await?;
     bench.answers(&written, Some(3)).await
+}
+
+#[tokio::test]
+async fn another_cluster_behind_the_address_is_read_from_its_beginning() -> Outcome<()> {
+    let mut bench = idle_on(Bench::start_alone("cluster").await?).await?;
+    let (since, first) = (Version::now(), bench.persister.id());
+    bench.world.parts().kafka.replace().await?;
+    bench.source = Source::start(&bench.world, WIDGET).await?;
+    bench.sql("DELETE FROM inventory_all.widget").await?;
+    // As many as before, so that the logs end where the others did.
+    for id in ["a", "c"] {
+        bench.source.whole(Topic::InventoryLive, (id, Version::now()), &[]).await?;
+    }
+    bench.source.whole(Topic::InventorySnapshot, ("b", Version::now()), &[]).await?;
+    bench.shows(&[("a", None, None), ("b", None, None), ("c", None, None)]).await?;
+    bench.answers(APPLIED, Some(3)).await?;
+    assert_eq!(bench.persister.id(), first, "{}", bench.persister.output()?);
+    let directive = async |bench: &Bench| bench.source.directive().await;
+    wait_until("a wanted listing", LONG, async || {
+        let directive = directive(&bench).await.map_err(|error| error.to_string())?;
+        let wanted = directive.listing_wanted_since.is_some_and(|at| at >= since.micros());
+        if wanted { Ok(()) } else { Err(format!("{directive:?}")) }
+    })
+    .await?;
+    Ok(())
 }
 
 #[tokio::test]
