@@ -1,4 +1,4 @@
-//! `persister explain --records`: a batch as its topic has it, what is decoded and how it is folded.
+//! `persister explain --records`: a batch as its topic has it, decoded and folded.
 
 use crate::dead_letters::full_name;
 use crate::explain::{Explained, explained};

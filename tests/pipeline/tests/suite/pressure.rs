@@ -1,14 +1,13 @@
-//! More records than a persister can take at once: others wait for a bounded time, and memory is
-//! bounded, too.
+//! More records than a persister can take at once: other sources do not wait for them, and memory
+//! is bounded.
 
 use harness::wait_until;
-use pipeline::{Bench, LONG, Outcome, persister};
+use pipeline::{Bench, LONG, Outcome, admin, persister};
 use records::topics::partition_of;
 use records::{NativeId, SourceName, Topic, Upsert, Version};
 use sqlx::{Connection, PgConnection};
 use std::iter::successors;
-use std::time::{Duration, Instant};
-use tokio::time::interval;
+use std::time::Instant;
 
 const BACKLOG: usize = 300_000;
 const RESIDENT_MIB_MAX: u64 = 150;
@@ -16,18 +15,6 @@ const RESIDENT_MIB_MAX: u64 = 150;
 const LARGE: usize = 500;
 /// 16 MiB may wait twice; beside them are their values, their rows and the message with the rows.
 const RESIDENT_LARGE_MIB_MAX: u64 = 230;
-
-/// How long one source floods.
-const FLOOD: Duration = Duration::from_secs(2);
-/// How many others there are, and how often one of them has a change.
-const OTHERS: usize = 100;
-const CHANGE_EVERY: Duration = Duration::from_millis(20);
-/// Generous: the tests share a machine.
-const AGE_MAX_SECONDS: f64 = 30.0;
-
-const AGES: &str = "SELECT percentile_cont(ARRAY[0.5, 0.9, 1]) WITHIN GROUP (ORDER BY \
-     extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 - version / 1e6::float8) \
-     FROM inventory_all.widget WHERE source LIKE 'small-%'";
 
 fn text(number: usize) -> String {
     format!("{number:06}")
@@ -39,57 +26,6 @@ async fn post(bench: &Bench, topic: Topic, (source, id): (&str, &str)) -> Outcom
     let version = Version::now();
     let upsert = Upsert { source, native_id, version, partial: false, attributes };
     bench.source.post(topic, &upsert).await
-}
-
-/// As fast as it can, about so many objects; gives how many records it was.
-async fn flood(bench: &Bench, objects: usize) -> Outcome<usize> {
-    let (started, mut count) = (Instant::now(), 0);
-    while started.elapsed() < FLOOD {
-        post(bench, Topic::InventoryLive, ("flood", &text(count % objects))).await?;
-        count += 1;
-        if count.is_multiple_of(100) {
-            tokio::task::yield_now().await;
-        }
-    }
-    Ok(count)
-}
-
-async fn small_changes(bench: &Bench) -> Outcome<usize> {
-    let (started, mut count) = (Instant::now(), 0);
-    let mut changes = interval(CHANGE_EVERY);
-    while started.elapsed() < FLOOD {
-        changes.tick().await;
-        let source = format!("small-{}", count % OTHERS);
-        post(bench, Topic::InventoryLive, (&source, &text(count))).await?;
-        count += 1;
-    }
-    Ok(count)
-}
-
-async fn ages_under_a_flood(name: &str, objects: usize) -> Outcome<()> {
-    let mut bench = Bench::start(name).await?;
-    bench.source.whole(Topic::InventoryLive, ("first", Version::now()), &[]).await?;
-    bench.shows(&[("first", None, None)]).await?;
-    let (flooded, changed) = tokio::try_join!(flood(&bench, objects), small_changes(&bench))?;
-    bench.source.acknowledged().await?;
-    let applied = i64::try_from(flooded + changed + 1)?;
-    let started = Instant::now();
-    bench.answers("SELECT sum(next_offset)::bigint FROM tributary.position", Some(applied)).await?;
-    let left = started.elapsed();
-    let ages: Vec<f64> = sqlx::query_scalar(AGES).fetch_one(&mut bench.database).await?;
-    println!(
-        "{flooded} records of {objects} objects in 2 s, {left:.1?} more to apply them; \
-         {changed} changes of others: median, 90 %, oldest {ages:.2?} s"
-    );
-    assert!(ages.last().is_some_and(|oldest| *oldest < AGE_MAX_SECONDS));
-    Ok(())
-}
-
-#[tokio::test]
-async fn changes_of_small_sources_wait_a_bounded_time_for_one_that_floods() -> Outcome<()> {
-    ages_under_a_flood("flood", 5_000).await?;
-    // All on one partition.
-    ages_under_a_flood("one", 1).await
 }
 
 /// The lane can't go on: a row that it wants to write is locked. Without what goes ahead of it, the
@@ -124,7 +60,15 @@ async fn a_small_source_does_not_wait_for_the_backlog_of_another_one() -> Outcom
         }
     })
     .await?;
+    let metrics = admin(&bench.world, "slot-0", "/metrics").await?;
+    let none = "tributary_persister_express_records_total 0\n";
+    assert!(metrics.contains(none.trim_end_matches("0\n")) && !metrics.contains(none), "{metrics}");
     lock.rollback().await?;
+    // The lane applies everything in its turn.
+    let sent = bench.source.count(Topic::InventoryLive).await?;
+    bench.answers("SELECT sum(next_offset)::bigint FROM tributary.position", Some(sent)).await?;
+    bench.answers("SELECT count(*) FROM inventory.widget", Some(sent - 500)).await?;
+    assert_eq!(bench.source.count(Topic::DeadLetters).await?, 0);
     Ok(())
 }
 
