@@ -7,6 +7,7 @@ mod dead_letters;
 mod events;
 mod evolution;
 mod faults;
+mod histories;
 mod licence;
 mod logs;
 mod metrics;
