@@ -1,4 +1,5 @@
-//! The periodic job: partitions ahead of time, rollups, and the end of what is too old.
+//! The periodic job: partitions ahead of time, rollups, the end of what is too old, and the names
+//! beside the rollups.
 
 use crate::batch::Kind;
 use crate::partitions::{drop, make, tables};
@@ -6,6 +7,7 @@ use crate::rollups::roll_up;
 use crate::settings::Settings;
 use records::Version;
 use schemas::database::{DatabaseSettings, connect_one, explain};
+use schemas::tables::name_objects;
 use sqlx::PgConnection;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +60,11 @@ impl Upkeep {
         let now = Version::now();
         self.make_ahead(&mut connection, now).await?;
         roll_up(&mut connection).await?;
-        self.drop_old(&mut connection, now).await
+        self.drop_old(&mut connection, now).await?;
+        if name_objects(&mut connection).await? {
+            tracing::info!("metrics.object_name was made anew: there are other types with a name");
+        }
+        Ok(())
     }
 
     async fn make_ahead(

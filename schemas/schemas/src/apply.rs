@@ -76,6 +76,7 @@ async fn prepare(
         detail_view(&mut connection, entity, report).await;
     }
     dangling_view(&mut connection, types, report).await;
+    named_views(&mut connection, report).await;
     let outcome = roles::ensure(&mut connection).await.map_err(DatabaseError::Roles)?;
     report.add("roles", "tributary", outcome);
     Ok(())
@@ -106,6 +107,14 @@ async fn detail_view(connection: &mut PgConnection, entity: &EntityType, report:
 async fn dangling_view(connection: &mut PgConnection, types: &[&EntityType], report: &mut Report) {
     let name = "dangling_references";
     match tables::ensure_dangling(connection, types).await {
+        Ok(changed) => report.changed("view", name, changed.then(|| "made anew".to_owned())),
+        Err(error) => report.add("view", name, Outcome::failed(&error, is_final(&error))),
+    }
+}
+
+async fn named_views(connection: &mut PgConnection, report: &mut Report) {
+    let name = "metrics.object_name";
+    match tables::name_objects(connection).await {
         Ok(changed) => report.changed("view", name, changed.then(|| "made anew".to_owned())),
         Err(error) => report.add("view", name, Outcome::failed(&error, is_final(&error))),
     }

@@ -45,16 +45,17 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA inventory_all, trib
 GRANT SELECT, INSERT, UPDATE, DELETE ON events.event_all, events.storm, events.storm_member,
     metrics.series, metrics.sample, metrics.rollup_hour, metrics.rollup_day, metrics.dirty_hour, metrics.dirty_day
     TO tributary_persister;
-GRANT EXECUTE ON FUNCTION tributary.make_partitions, tributary.drop_partitions
-    TO tributary_persister;
+GRANT EXECUTE ON FUNCTION tributary.make_partitions, tributary.drop_partitions,
+    tributary.name_objects TO tributary_persister;
 GRANT USAGE ON SCHEMA inventory, events, metrics TO tributary_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA inventory TO tributary_reader;
-GRANT SELECT ON events.event, metrics.series, metrics.sample, metrics.hourly, metrics.daily
-    TO tributary_reader;
+GRANT SELECT ON events.event, metrics.series, metrics.sample, metrics.hourly, metrics.daily,
+    metrics.object_name, metrics.hourly_named, metrics.daily_named TO tributary_reader;
 
--- The same for tables to come, made by this account or in the owner's name.
+-- The same for tables to come, made by this account or in the owner's name. In the owner's name the
+-- views of all types are read, too.
 ALTER DEFAULT PRIVILEGES IN SCHEMA inventory
-    GRANT SELECT ON TABLES TO tributary_reader, tributary_persister;
+    GRANT SELECT ON TABLES TO tributary_reader, tributary_persister, tributary_owner;
 ALTER DEFAULT PRIVILEGES IN SCHEMA inventory_all, tributary
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO tributary_persister;
 ALTER DEFAULT PRIVILEGES FOR ROLE tributary_owner IN SCHEMA inventory

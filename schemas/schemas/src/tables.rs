@@ -177,6 +177,15 @@ pub async fn ensure_dangling(
     Ok(true)
 }
 
+/// Lets `metrics.hourly_named` and `metrics.daily_named` show the names of objects of all types
+/// that have one; gives whether that was to be changed, and could be.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn name_objects(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT tributary.name_objects()").fetch_one(connection).await
+}
+
 /// The types whose records were met, by their newest schemas.
 async fn met(connection: &mut PgConnection) -> Result<BTreeMap<TypeName, EntityType>, sqlx::Error> {
     let schemas: Vec<String> = sqlx::query_scalar("SELECT json FROM tributary.schema ORDER BY id")

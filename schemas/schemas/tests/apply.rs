@@ -78,9 +78,12 @@ async fn applying_makes_everything_and_again_nothing() {
         INSERT INTO metrics.series (source, type, native_id, name, unit)
             VALUES ('s', 'apply_host', 'h', 'cpu', '');
         INSERT INTO metrics.sample SELECT id, now(), 1 FROM metrics.series;
+        SELECT tributary.make_partitions('metrics.rollup_hour', ARRAY[now()]);
+        INSERT INTO metrics.rollup_hour SELECT id, now(), 1, 1, 1, 1, 1 FROM metrics.series;
+        SELECT tributary.name_objects();
         SELECT tributary.drop_partitions('metrics.sample', now() + interval '2 days');
         SET ROLE tributary_reader;
-        SELECT FROM events.event, metrics.hourly, metrics.daily",
+        SELECT FROM events.event, metrics.hourly, metrics.daily, metrics.daily_named",
     )
     .execute(&mut database)
     .await
@@ -97,6 +100,7 @@ async fn applying_makes_everything_and_again_nothing() {
     let denied = sqlx::query(drop).execute(&mut database).await;
     assert!(denied.unwrap_err().to_string().contains("permission denied"));
 
+    check_object_names(&mut database).await;
     check_dangling(&mut database).await;
 
     // One more attribute: all views show it, last.
@@ -109,6 +113,29 @@ async fn applying_makes_everything_and_again_nothing() {
     assert_eq!(code, 0, "{output}");
     assert!(line(&output, "table      apply_host").contains("ADD COLUMN \"size\""), "{output}");
     assert!(line(&output, "apply_host_detail").contains("changed"), "{output}");
+}
+
+/// Also of a type whose table somebody made who is no owner, and for whoever may only write rows.
+async fn check_object_names(database: &mut PgConnection) {
+    sqlx::raw_sql(
+        "RESET ROLE;
+        CREATE TABLE inventory_all.apply_late (source text, native_id text, name text);
+        CREATE VIEW inventory.apply_late AS SELECT * FROM inventory_all.apply_late;
+        INSERT INTO inventory_all.apply_late VALUES ('s', 'l', 'late');
+        SET ROLE tributary_persister;
+        SELECT tributary.name_objects();
+        SET ROLE tributary_reader",
+    )
+    .execute(&mut *database)
+    .await
+    .unwrap();
+    let late = "SELECT name FROM metrics.object_name WHERE type = 'apply_late'";
+    let late: Vec<Option<String>> =
+        sqlx::query_scalar(late).fetch_all(&mut *database).await.unwrap();
+    assert_eq!(late, [Some("late".to_owned())]);
+    let names = "SELECT object_name FROM metrics.hourly_named WHERE name = 'cpu'";
+    let names: Vec<Option<String>> = sqlx::query_scalar(names).fetch_all(database).await.unwrap();
+    assert_eq!(names, [Some("one".to_owned())]);
 }
 
 /// Since the change of the row, or since the end of the target if that is later.

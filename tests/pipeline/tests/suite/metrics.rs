@@ -1,7 +1,7 @@
 //! Samples become rows once each, and what they come to by hour and day follows them.
 
 use pipeline::{Bench, Outcome};
-use records::{Topic, Version};
+use records::{Topic, Value, Version};
 use std::time::Duration;
 
 const SAMPLES: &str = "SELECT count(*) FROM metrics.sample";
@@ -83,6 +83,28 @@ async fn a_late_sample_re_rolls_its_hour_and_its_day_alone() -> Outcome<()> {
         bench.answers(&changed, Some(1)).await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn rollups_show_the_names_of_objects_whose_type_came_later() -> Outcome<()> {
+    let mut bench = Bench::start_with("named", &[OFTEN]).await?;
+    let person = "CREATE VIEW named AS SELECT * FROM metrics.hourly_named";
+    bench.sql(person).await?;
+    bench.source.samples(yesterday(), &[Some(1.0)]).await?;
+    bench.answers(HOURS, Some(1)).await?;
+    bench.answers("SELECT count(*) FROM named WHERE object_name IS NULL", Some(1)).await?;
+    let name = [("name", Value::String("one".into()))];
+    bench.source.whole(Topic::InventoryLive, ("a", Version::now()), &name).await?;
+    bench.answers("SELECT count(*) FROM named WHERE object_name = 'one'", Some(1)).await?;
+    let days = "SELECT count(*) FROM metrics.daily_named WHERE object_name = 'one'";
+    bench.answers(days, Some(1)).await?;
+    // Once the type is known there is nothing to do.
+    bench.answers("SELECT tributary.name_objects()::int::bigint", Some(0)).await?;
+
+    // Whoever drops a type's views loses these, and gets them back.
+    bench.sql("DROP VIEW inventory.widget CASCADE").await?;
+    bench.answers("SELECT count(to_regclass('metrics.daily_named'))", Some(1)).await?;
+    bench.answers("SELECT count(*) FROM metrics.hourly_named", Some(1)).await
 }
 
 #[tokio::test]
