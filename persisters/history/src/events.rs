@@ -36,8 +36,10 @@ const COUNT: &str = "one AS (SELECT DISTINCT ON (source, event_id, occurred_at) 
      max(occurred_at) FROM new JOIN one USING (source, event_id, occurred_at) \
      GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 \
      ON CONFLICT (source, type, subject_type, subject_id, minute) DO UPDATE \
-     SET count = s.count + excluded.count, severity = excluded.severity, \
-     message = excluded.message, first_at = least(s.first_at, excluded.first_at), \
+     SET count = s.count + excluded.count, \
+     severity = CASE WHEN excluded.last_at < s.last_at THEN s.severity ELSE excluded.severity END, \
+     message = CASE WHEN excluded.last_at < s.last_at THEN s.message ELSE excluded.message END, \
+     first_at = least(s.first_at, excluded.first_at), \
      last_at = greatest(s.last_at, excluded.last_at))";
 
 /// Adds or counts the events that are not there yet; gives their number. What is kept comes first,

@@ -1,6 +1,7 @@
 //! Events become rows once each, whatever is sent or read again.
 
 use pipeline::{Bench, Outcome};
+use records::history::{Event, Severity};
 use records::{Topic, Version};
 use std::time::Duration;
 
@@ -144,4 +145,31 @@ async fn a_storm_is_counted_exactly_whatever_is_repeated() -> Outcome<()> {
     bench.answers(APPLIED, Some(751)).await?;
     bench.answers(TOTAL, Some(601)).await?;
     bench.answers(row, Some(570)).await
+}
+
+#[tokio::test]
+async fn a_storm_shows_the_message_of_its_last_event_whichever_comes_last() -> Outcome<()> {
+    let mut bench =
+        Bench::start_with("late-storm", &[("TRIBUTARY_EVENTS__STORM_PER_MINUTE", "1")]).await?;
+    let now = Version::now().micros();
+    let minute = Version::from_micros(now - now % 60_000_000).minus(DAY);
+    let event = |second: u64, severity| Event {
+        source: "test".to_owned(),
+        event_id: second.to_string(),
+        event_type: "Moved".to_owned(),
+        occurred_at: minute.plus(Duration::from_secs(second)).micros(),
+        severity,
+        subject: None,
+        related: Vec::new(),
+        message: format!("second {second}"),
+        details: [].into(),
+    };
+    let events = [(1, Severity::Info), (30, Severity::Error), (10, Severity::Info)];
+    for (applied, (second, severity)) in (1..).zip(events) {
+        bench.source.happened(Topic::Events, &[event(second, severity)]).await?;
+        bench.answers(APPLIED, Some(applied)).await?;
+    }
+    let last = "SELECT count FROM events.event WHERE event_id IS NULL \
+         AND message = 'second 30' AND severity = 'error' AND last_at - occurred_at = '20 seconds'";
+    bench.answers(last, Some(2)).await
 }
