@@ -2,17 +2,19 @@
 
 use crate::batch::{Batch, Kind, Numbered, Poll, Records};
 use crate::partitions::{make, tables};
+use crate::series::{Key, ids};
 use crate::settings::Settings;
 use crate::storms::Storms;
 use crate::window::DAY_MICROS;
 use records::Version;
 use records::contract::ObjectRef;
 use records::history::Series;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
 
-/// The most series whose ids are remembered; then it begins anew.
-const SERIES_MAX: usize = 500_000;
+/// How long ids are remembered: a series that is needed must be seen to be.
+const SERIES_AGE_MAX: Duration = Duration::from_hours(24);
 
 /// Belongs to one connection, and is forgotten with it: what was there may not be any more.
 #[derive(Debug)]
@@ -22,10 +24,10 @@ pub struct Known {
     /// By object and counter, so that an object's names are kept once.
     series: HashMap<String, HashMap<String, i64>>,
     series_count: usize,
+    series_max: usize,
+    /// When the first of them became known.
+    series_since: Instant,
 }
-
-/// A series: object, name and unit, in the order of the table's key.
-type Key<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
 
 impl Known {
     /// Knows nothing yet.
@@ -36,6 +38,8 @@ impl Known {
             storms: Storms::new(settings.storm_per_minute),
             series: HashMap::new(),
             series_count: 0,
+            series_max: settings.series_remembered_max,
+            series_since: Instant::now(),
         }
     }
 
@@ -77,10 +81,7 @@ impl Known {
         connection: &mut PgConnection,
         polls: &mut [Numbered<Poll>],
     ) -> Result<(), sqlx::Error> {
-        if self.series_count > SERIES_MAX {
-            self.series.clear();
-            self.series_count = 0;
-        }
+        self.forget(Instant::now());
         let unknown = self.unknown(polls);
         if !unknown.is_empty() {
             let ids = ids(connection, &unknown).await?;
@@ -98,6 +99,16 @@ impl Known {
             *ids = samples.series.iter().filter_map(id).collect();
         }
         Ok(())
+    }
+
+    /// Forgets all series if they are too many, or known for too long.
+    fn forget(&mut self, now: Instant) {
+        let age = now.saturating_duration_since(self.series_since);
+        if self.series_count > self.series_max || age >= SERIES_AGE_MAX {
+            self.series.clear();
+            self.series_count = 0;
+            self.series_since = now;
+        }
     }
 
     fn unknown<'a>(&self, polls: &'a [Numbered<Poll>]) -> Vec<Key<'a>> {
@@ -131,35 +142,28 @@ fn joined(names: &[&str]) -> String {
     names.join("\0")
 }
 
-/// The ids of series, in their order; those that are new are made, and will outlive a crash: the
-/// samples that a later transaction adds must not be another counter's.
-async fn ids(connection: &mut PgConnection, keys: &[Key<'_>]) -> Result<Vec<i64>, sqlx::Error> {
-    let column = |of: fn(&Key<'_>) -> String| keys.iter().map(of).collect::<Vec<_>>();
-    let columns = [
-        column(|key| key.0.to_owned()),
-        column(|key| key.1.to_owned()),
-        column(|key| key.2.to_owned()),
-        column(|key| key.3.to_owned()),
-        column(|key| key.4.to_owned()),
-    ];
-    let mut transaction = connection.begin().await?;
-    sqlx::query("SET LOCAL synchronous_commit = on").execute(&mut *transaction).await?;
-    let insert = sqlx::query(
-        "INSERT INTO metrics.series (source, type, native_id, name, unit) \
-         SELECT i.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) \
-         AS i(source, type, native_id, name, unit) WHERE NOT EXISTS (SELECT FROM metrics.series \
-         AS s WHERE (s.source, s.type, s.native_id, s.name, s.unit) \
-         = (i.source, i.type, i.native_id, i.name, i.unit)) ON CONFLICT DO NOTHING",
-    );
-    let bound = columns.iter().fold(insert, |query, column| query.bind(column));
-    bound.execute(&mut *transaction).await?;
-    let select = sqlx::query_scalar(
-        "SELECT s.id FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) \
-         WITH ORDINALITY AS i(source, type, native_id, name, unit, ord) \
-         JOIN metrics.series AS s USING (source, type, native_id, name, unit) ORDER BY i.ord",
-    );
-    let bound = columns.iter().fold(select, |query, column| query.bind(column));
-    let ids = bound.fetch_all(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(ids)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_are_forgotten_when_they_are_too_many_or_known_for_a_day() {
+        let mut known = Known::new(&Settings {
+            events_retention: Duration::ZERO,
+            storm_per_minute: 0,
+            metrics_retention: Duration::ZERO,
+            rollup_retention: Duration::ZERO,
+            upkeep_every: Duration::ZERO,
+            series_remembered_max: 2,
+        });
+        let counted_after = |known: &mut Known, count, age| {
+            known.series_count = count;
+            known.forget(known.series_since + age);
+            known.series_count
+        };
+        assert_eq!(counted_after(&mut known, 2, SERIES_AGE_MAX - Duration::from_secs(1)), 2);
+        assert_eq!(counted_after(&mut known, 3, Duration::ZERO), 0);
+        assert_eq!(counted_after(&mut known, 2, SERIES_AGE_MAX), 0);
+        assert_eq!(counted_after(&mut known, 2, Duration::from_secs(1)), 2);
+    }
 }

@@ -12,6 +12,7 @@ mod known;
 mod partitions;
 mod rollups;
 mod samples;
+mod series;
 mod settings;
 mod storms;
 mod upkeep;

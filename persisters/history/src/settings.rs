@@ -19,6 +19,8 @@ pub struct Settings {
     pub rollup_retention: Duration,
     /// How often rollups follow samples, and partitions come and go.
     pub upkeep_every: Duration,
+    /// The most series whose ids a connection remembers; then it begins anew.
+    pub series_remembered_max: usize,
 }
 
 impl Settings {
@@ -31,6 +33,7 @@ impl Settings {
         let metrics_retention = metrics.duration("retention");
         let rollup_retention = metrics.duration("rollup_retention");
         let upkeep_every = metrics.duration("upkeep_every");
+        let series_remembered_max = metrics.required("series_remembered_max");
         if rollup_retention < metrics_retention {
             metrics.mistake("rollup_retention", "is shorter than retention; make it as long");
         }
@@ -40,6 +43,7 @@ impl Settings {
             metrics_retention: metrics_retention?,
             rollup_retention: rollup_retention?,
             upkeep_every: upkeep_every?,
+            series_remembered_max: series_remembered_max?,
         })
     }
 
@@ -51,6 +55,11 @@ impl Settings {
             Kind::Samples => self.metrics_retention,
         };
         Window::at(now, retention)
+    }
+
+    /// How long something of a series is kept.
+    pub(crate) fn series_retention(&self) -> Duration {
+        self.metrics_retention.max(self.rollup_retention)
     }
 
     /// How long the rows of a table are kept.

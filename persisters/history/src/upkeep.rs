@@ -4,6 +4,7 @@
 use crate::batch::Kind;
 use crate::partitions::{drop, make, tables};
 use crate::rollups::roll_up;
+use crate::series::purge;
 use crate::settings::Settings;
 use records::Version;
 use schemas::database::{DatabaseSettings, connect_one, explain};
@@ -61,6 +62,7 @@ impl Upkeep {
         self.make_ahead(&mut connection, now).await?;
         roll_up(&mut connection).await?;
         self.drop_old(&mut connection, now).await?;
+        purge(&mut connection, self.settings.series_retention()).await?;
         if name_objects(&mut connection).await? {
             tracing::info!("metrics.object_name was made anew: there are other types with a name");
         }

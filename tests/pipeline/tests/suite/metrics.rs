@@ -108,6 +108,50 @@ async fn rollups_show_the_names_of_objects_whose_type_came_later() -> Outcome<()
 }
 
 #[tokio::test]
+async fn a_series_goes_when_nothing_is_left_of_it_and_nobody_has_seen_it_for_long() -> Outcome<()> {
+    let mut bench = Bench::start_with("series", &[OFTEN]).await?;
+    let start = yesterday();
+    bench.source.samples(start, &[Some(1.0)]).await?;
+    bench.answers(HOURS, Some(1)).await?;
+    // Samples are kept for 30 days and what they come to for 400, until a month is over.
+    let old = "UPDATE metrics.series SET seen_at = now() - interval '446 days';
+        INSERT INTO metrics.series (source, type, native_id, name, unit, seen_at)
+        VALUES ('test', 'widget', 'gone', 'cpu', '', now() - interval '446 days'),
+            ('test', 'widget', 'not long ago', 'cpu', '', now() - interval '444 days')";
+    bench.sql(old).await?;
+    bench.answers("SELECT count(*) FROM metrics.series", Some(2)).await?;
+    let gone = "SELECT count(*) FROM metrics.series WHERE native_id = 'gone'";
+    bench.answers(gone, Some(0)).await?;
+
+    // Whoever needs it has seen it.
+    bench.persister.kill();
+    bench.persister.restart()?;
+    bench.source.samples(start, &[Some(1.0), Some(2.0)]).await?;
+    bench.answers(SAMPLES, Some(2)).await?;
+    let seen = "SELECT count(*) FROM metrics.series WHERE seen_at > now() - interval '1 day'";
+    bench.answers(seen, Some(1)).await
+}
+
+#[tokio::test]
+async fn ids_of_series_are_forgotten_with_the_connection_that_knew_them() -> Outcome<()> {
+    let mut bench = Bench::start("forgotten").await?;
+    let start = yesterday();
+    bench.source.samples(start, &[Some(1.0)]).await?;
+    bench.answers(SAMPLES, Some(1)).await?;
+    // As after a restore of an older state, which has come to this id by another series.
+    let restored = "DELETE FROM metrics.sample; DELETE FROM metrics.series;
+        INSERT INTO metrics.series (id, source, type, native_id, name, unit)
+        OVERRIDING SYSTEM VALUE VALUES (1, 'test', 'widget', 'other', 'cpu', 'percent');
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'tributary'";
+    bench.sql(restored).await?;
+    bench.source.samples(start.plus(HOUR), &[Some(2.0)]).await?;
+    bench.answers(SAMPLES, Some(1)).await?;
+    let own = format!("{SAMPLES} JOIN metrics.series ON id = series WHERE native_id = 'a'");
+    bench.answers(&own, Some(1)).await
+}
+
+#[tokio::test]
 async fn what_can_not_be_kept_is_a_dead_letter() -> Outcome<()> {
     let mut bench = Bench::start("range").await?;
     let now = Version::now();
