@@ -60,6 +60,11 @@ impl Fields {
         self.required_by(key, |found| found.duration())
     }
 
+    /// A duration that may be absent, as with [`Self::optional`].
+    pub fn optional_duration(&mut self, key: &str) -> Option<Duration> {
+        self.read(key, |found| found.duration()).flatten()
+    }
+
     /// What the file holds that is named here; `Some(None)` if none is named, `None` after a
     /// mistake.
     pub fn secret_file(&mut self, key: &str) -> Option<Option<Secret>> {

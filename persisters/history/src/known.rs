@@ -152,7 +152,8 @@ mod tests {
             events_retention: Duration::ZERO,
             storm_per_minute: 0,
             metrics_retention: Duration::ZERO,
-            rollup_retention: Duration::ZERO,
+            hourly_retention: Duration::ZERO,
+            daily_retention: Duration::ZERO,
             upkeep_every: Duration::ZERO,
             series_remembered_max: 2,
         });

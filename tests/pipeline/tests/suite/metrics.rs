@@ -205,3 +205,34 @@ async fn days_are_dropped_when_they_are_too_old_and_their_rollups_stay() -> Outc
     bench.answers(SAMPLES, Some(1)).await?;
     bench.answers(HOURS, Some(2)).await
 }
+
+#[tokio::test]
+async fn hours_and_days_are_kept_for_times_of_their_own() -> Outcome<()> {
+    let mut bench = Bench::start_with("months", &[OFTEN]).await?;
+    let ages = "(VALUES (0), (100), (300)) AS ages(days)";
+    for table in ["rollup_hour", "rollup_day"] {
+        let make = format!(
+            "SELECT tributary.make_partitions('metrics.{table}', \
+             ARRAY(SELECT now() - days * interval '1 day' FROM {ages}));
+             INSERT INTO metrics.{table} \
+             SELECT 1, now() - days * interval '1 day', 1, 1, 1, 1, 1 FROM {ages}"
+        );
+        bench.sql(&make).await?;
+    }
+    bench.persister.kill();
+    let apart = [
+        ("TRIBUTARY_METRICS__HOURLY_RETENTION", "60d"),
+        ("TRIBUTARY_METRICS__DAILY_RETENTION", "200d"),
+        OFTEN,
+    ];
+    let _other = pipeline::persister(&bench.world, "slot-1", &apart)?;
+    for (table, older) in [("rollup_hour", 0), ("rollup_day", 1)] {
+        bench.answers(&format!("SELECT count(*) FROM metrics.{table}"), Some(1 + older)).await?;
+        let months = format!(
+            "SELECT count(to_regclass('metrics.{table}_' || to_char((now() - days * interval \
+             '1 day') AT TIME ZONE 'UTC', 'YYYYMM'))) FROM {ages} WHERE days > 0"
+        );
+        bench.answers(&months, Some(older)).await?;
+    }
+    Ok(())
+}
