@@ -3,6 +3,7 @@
 use pipeline::{Bench, Outcome};
 use records::history::{Event, Severity};
 use records::{Topic, Version};
+use sqlx::{Connection, PgConnection};
 use std::time::Duration;
 
 const EVENTS: &str = "SELECT count(*) FROM events.event";
@@ -118,6 +119,35 @@ async fn partitions_are_made_ahead_and_dropped_when_they_are_too_old() -> Outcom
     let _other = pipeline::persister(&bench.world, "slot-1", &shorter)?;
     bench.answers(days, Some(3)).await?;
     bench.answers(EVENTS, Some(1)).await
+}
+
+#[tokio::test]
+async fn a_reader_delays_the_end_of_a_day_and_no_writer() -> Outcome<()> {
+    let mut bench = Bench::start("reader").await?;
+    let days = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events.event_all'::regclass";
+    bench.source.events(&[("old", Version::now().minus(50 * DAY))]).await?;
+    bench.answers(EVENTS, Some(1)).await?;
+    bench.answers(days, Some(4)).await?;
+    bench.persister.kill();
+    let mut reader = PgConnection::connect(bench.world.database_url()).await?;
+    let mut reads = reader.begin().await?;
+    sqlx::query("SELECT FROM events.event_all").execute(&mut *reads).await?;
+    let shorter =
+        [("TRIBUTARY_EVENTS__RETENTION", "30d"), ("TRIBUTARY_METRICS__UPKEEP_EVERY", "100ms")];
+    let _other = pipeline::persister(&bench.world, "slot-1", &shorter)?;
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+         AND relation = 'events.event_all'::regclass AND mode = 'AccessExclusiveLock'";
+    let write = "BEGIN; SET LOCAL lock_timeout = '1s';
+        LOCK TABLE events.event_all IN ROW EXCLUSIVE MODE; COMMIT";
+    for (number, id) in (2..).zip(ids(3)) {
+        bench.answers(waits, Some(1)).await?;
+        bench.sql(write).await?;
+        bench.source.events(&at(Version::now(), &[id])).await?;
+        bench.answers(EVENTS, Some(number)).await?;
+    }
+    bench.answers(days, Some(4)).await?;
+    reads.rollback().await?;
+    bench.answers(days, Some(3)).await
 }
 
 #[tokio::test]
