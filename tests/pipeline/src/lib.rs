@@ -3,12 +3,14 @@
 mod audit;
 mod bench;
 mod happened;
+mod happenings;
 mod letters;
 mod load;
 mod vcenter;
 mod words;
 
 pub use bench::{Bench, WIDGET, admin, persister};
+pub use happenings::Happenings;
 pub use load::{Load, Proof};
 pub use vcenter::{LONG, Pipeline, SOURCE, apply, provider_manifest};
 pub use words::complaints;

@@ -30,8 +30,11 @@ const RUN: &str = "load";
 /// Each load has its own types: the tests of a process share a registry.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
+/// The topics of its records.
+const LANES: [Topic; 2] = [Topic::InventoryLive, Topic::InventorySnapshot];
+
 /// A place in a log.
-type Place = (String, Partition);
+pub(crate) type Place = (String, Partition);
 
 /// Sources that publish, and what they have published.
 pub struct Load {
@@ -144,7 +147,7 @@ impl Load {
     /// What is not as it must be.
     pub async fn prove(&mut self) -> Outcome<Proof> {
         self.publisher.acknowledged().await?;
-        let ends = self.ends().await?;
+        let ends = ends(&self.kafka, &LANES).await?;
         let mut connection = PgConnection::connect(&self.database_url).await?;
         all_applied(&mut connection, &ends).await?;
         let log = self.log(&ends).await?;
@@ -159,7 +162,7 @@ impl Load {
         if let Some(text) = difference(&mut connection, &self.kinds, run, truth).await {
             return Err(text.into());
         }
-        self.nothing_was_rejected(&mut connection).await?;
+        nothing_was_rejected(&self.kafka, &mut connection).await?;
         let mut rows = 0;
         for kind in 0..oracle::kinds::KINDS {
             rows += count(&mut connection, self.kinds.name(kind).as_str()).await?;
@@ -167,33 +170,10 @@ impl Load {
         Ok(Proof { records: log.len(), transactions: transactions.len(), rows })
     }
 
-    async fn nothing_was_rejected(&self, connection: &mut PgConnection) -> Outcome<()> {
-        let admin = Admin::new(&self.kafka, "tests")?;
-        let letters = admin.end_offsets(&self.kafka.topic(Topic::DeadLetters)).await?;
-        let letters: i64 = letters.iter().map(|(_, end)| end.0).sum();
-        let gaps: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM tributary.gap").fetch_one(connection).await?;
-        if letters + gaps > 0 {
-            return Err(format!("{letters} dead letters, {gaps} gaps").into());
-        }
-        Ok(())
-    }
-
-    async fn ends(&self) -> Outcome<BTreeMap<Place, Offset>> {
-        let admin = Admin::new(&self.kafka, "tests")?;
-        let mut all = BTreeMap::new();
-        for topic in [Topic::InventoryLive, Topic::InventorySnapshot] {
-            let topic = self.kafka.topic(topic);
-            let ends = admin.end_offsets(&topic).await?.into_iter();
-            all.extend(ends.map(|(partition, end)| ((topic.clone(), partition), end)));
-        }
-        Ok(all)
-    }
-
     /// What Kafka has, by its place.
     async fn log(&self, ends: &BTreeMap<Place, Offset>) -> Outcome<HashMap<(Place, i64), Record>> {
         let mut log = HashMap::new();
-        for topic in [Topic::InventoryLive, Topic::InventorySnapshot] {
+        for topic in LANES {
             let topic = self.kafka.topic(topic);
             let ends = ends.iter().filter(|((of, _), _)| *of == topic);
             let ends = ends.map(|((_, partition), end)| (*partition, *end)).collect();
@@ -225,9 +205,42 @@ fn done(transaction: &Transaction, log: &HashMap<(Place, i64), Record>) -> Outco
     })
 }
 
+/// Whether nothing became a dead letter or a gap.
+pub(crate) async fn nothing_was_rejected(
+    kafka: &KafkaSettings,
+    connection: &mut PgConnection,
+) -> Outcome<()> {
+    let letters = ends(kafka, &[Topic::DeadLetters]).await?;
+    let letters: i64 = letters.values().map(|end| end.0).sum();
+    let gaps: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM tributary.gap").fetch_one(connection).await?;
+    if letters + gaps > 0 {
+        return Err(format!("{letters} dead letters, {gaps} gaps").into());
+    }
+    Ok(())
+}
+
+/// Where the logs of these topics end.
+pub(crate) async fn ends(
+    kafka: &KafkaSettings,
+    topics: &[Topic],
+) -> Outcome<BTreeMap<Place, Offset>> {
+    let admin = Admin::new(kafka, "tests")?;
+    let mut all = BTreeMap::new();
+    for topic in topics {
+        let topic = kafka.topic(*topic);
+        let ends = admin.end_offsets(&topic).await?.into_iter();
+        all.extend(ends.map(|(partition, end)| ((topic.clone(), partition), end)));
+    }
+    Ok(all)
+}
+
 /// Waits until positions have reached these ends. However long it takes, it goes on as long as they
 /// move: a busy machine is no failure.
-async fn all_applied(connection: &mut PgConnection, ends: &BTreeMap<Place, Offset>) -> Outcome<()> {
+pub(crate) async fn all_applied(
+    connection: &mut PgConnection,
+    ends: &BTreeMap<Place, Offset>,
+) -> Outcome<()> {
     let mut applied = BTreeMap::new();
     while let Some((place, end)) = ends.iter().find(|(at, end)| applied.get(*at) < Some(*end)) {
         let what = format!("more than {:?} of {end} of {place:?}", applied.get(place));

@@ -2,6 +2,7 @@
 //! model.
 
 mod crashes;
+mod happenings;
 mod outages;
 mod rebalances;
 mod zombies;

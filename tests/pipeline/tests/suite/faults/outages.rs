@@ -41,19 +41,25 @@ impl Surroundings {
     }
 }
 
+/// Lets PostgreSQL lose what it has committed and not written.
+pub(super) async fn crash(world: &World) -> Outcome<()> {
+    let server = &world.parts().postgres.server;
+    let id = server.id().ok_or("PostgreSQL does not run")?;
+    kill(Pid::from_raw(id.pid), IMMEDIATE)?;
+    let gone = wait_until("PostgreSQL's end", LONG, async || {
+        if server.id().is_none() { Ok(()) } else { Err("it runs") }
+    });
+    Ok(gone.await?)
+}
+
 /// Throws out whoever is connected, and lets nobody in.
 const CLOSE: &str = "ALTER DATABASE \"{}\" ALLOW_CONNECTIONS false;
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'";
 
 impl Surroundings {
     async fn crash_database(&mut self) -> Outcome<()> {
+        crash(&self.world).await?;
         let server = &self.world.parts().postgres.server;
-        let id = server.id().ok_or("PostgreSQL does not run")?;
-        kill(Pid::from_raw(id.pid), IMMEDIATE)?;
-        let gone = wait_until("PostgreSQL's end", LONG, async || {
-            if server.id().is_none() { Ok(()) } else { Err("it runs") }
-        });
-        gone.await?;
         self.load.publish_during(async { Ok(server.restart().await?) }).await
     }
 

@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 const SIZES: [usize; 7] = [4, 2, 3, 1, 4, 2, 1];
 
 /// Waits until all members have partitions.
-async fn all_have_some(members: usize, world: &World) -> Outcome<()> {
+pub(super) async fn all_have_some(members: usize, world: &World) -> Outcome<()> {
     let mut database = PgConnection::connect(world.database_url()).await?;
     wait_until("partitions of all members", LONG, async || {
         let owners = "SELECT count(DISTINCT owner) FROM tributary.position";

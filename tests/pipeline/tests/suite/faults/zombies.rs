@@ -61,7 +61,7 @@ impl Barrier {
     }
 }
 
-fn signal(program: &Program, signal: Signal) -> Outcome<()> {
+pub(super) fn signal(program: &Program, signal: Signal) -> Outcome<()> {
     let id = program.id().ok_or("it does not run")?;
     Ok(kill(Pid::from_raw(id.pid), signal)?)
 }
