@@ -11,6 +11,39 @@ async fn answer(bench: &Bench, arguments: &[&str]) -> Outcome<Json> {
     Ok(serde_json::from_str(&text)?)
 }
 
+/// What the status says of the live topic.
+fn of_live(status: &Json) -> Outcome<&Json> {
+    let topics = status["topics"].as_array().ok_or("no list of topics")?;
+    let live = Topic::InventoryLive.suffix();
+    let topic = topics.iter().find(|topic| topic["topic"].to_string().contains(live));
+    Ok(topic.ok_or("no live topic")?)
+}
+
+/// How many records a second the status shows while records flow, all of which are applied then.
+async fn speed_of_a_flow(bench: &mut Bench) -> Outcome<f64> {
+    let before = bench.source.count(Topic::InventoryLive).await?;
+    let flow = async {
+        loop {
+            let widget = ("flows", Version::now());
+            bench.source.whole(Topic::InventoryLive, widget, &[]).await?;
+        }
+    };
+    let status = tokio::select! {
+        status = answer(bench, &["status"]) => status?,
+        never = flow => return never,
+    };
+    bench.source.acknowledged().await?;
+    let all = bench.source.count(Topic::InventoryLive).await?;
+    let applied = "SELECT sum(next_offset)::bigint FROM tributary.position \
+         WHERE topic LIKE '%.inventory.live'";
+    bench.answers(applied, Some(all)).await?;
+    let speed = of_live(&status)?["records_per_second"].as_f64().ok_or("no speed")?;
+    // It looks for a second or more.
+    let flowed = f64::from(u32::try_from(all - before)?);
+    assert!(speed > 0.0 && speed <= flowed, "{speed} of {flowed}: {status}");
+    Ok(speed)
+}
+
 #[tokio::test]
 async fn the_status_tells_lag_owners_and_what_needs_a_person() -> Outcome<()> {
     let mut bench = Bench::start("status").await?;
@@ -20,6 +53,8 @@ async fn the_status_tells_lag_owners_and_what_needs_a_person() -> Outcome<()> {
     bench.shows(&[("a", None, Some(1))]).await?;
     bench.answers("SELECT sum(next_offset)::bigint FROM tributary.position", Some(2)).await?;
     bench.answers("SELECT count(*) FROM tributary.source", Some(1)).await?;
+    let speed = speed_of_a_flow(&mut bench).await?;
+    println!("status shows {speed} records a second");
     let trouble = "INSERT INTO tributary.waiting (type, reason, hint) VALUES ('host', 'r', 'mend');
         INSERT INTO tributary.gap (topic, partition, from_offset, reason) VALUES ('t', 1, 2, 'r')";
     bench.sql(trouble).await?;
@@ -27,9 +62,7 @@ async fn the_status_tells_lag_owners_and_what_needs_a_person() -> Outcome<()> {
     bench.source.whole(live, ("b", Version::now()), &[]).await?;
 
     let status = answer(&bench, &["status"]).await?;
-    let topics = status["topics"].as_array().ok_or("no list of topics")?;
-    let is_live = |topic: &&Json| topic["topic"].to_string().contains(live.suffix());
-    let topic = topics.iter().find(is_live).ok_or("no live topic")?;
+    let topic = of_live(&status)?;
     assert_eq!((&topic["lag"], &topic["worst"]["lag"]), (&1.into(), &1.into()), "{status}");
     assert_eq!(topic["owners"].as_object().map(serde_json::Map::len), Some(1), "{status}");
     assert_eq!(topic["records_per_second"], 0.0, "{status}");
