@@ -1,6 +1,7 @@
 //! Events become rows once each, whatever is sent or read again.
 
-use pipeline::{Bench, Outcome};
+use harness::{World, wait_until};
+use pipeline::{Bench, LONG, MIGRATED, Outcome};
 use records::history::{Event, Severity};
 use records::{Topic, Version};
 use sqlx::{Connection, PgConnection};
@@ -119,6 +120,35 @@ async fn partitions_are_made_ahead_and_dropped_when_they_are_too_old() -> Outcom
     let _other = pipeline::persister(&bench.world, "slot-1", &shorter)?;
     bench.answers(days, Some(3)).await?;
     bench.answers(EVENTS, Some(1)).await
+}
+
+#[tokio::test]
+async fn a_day_that_two_need_at_once_is_made_once() -> Outcome<()> {
+    let world = World::start("at-once", &MIGRATED).await?;
+    let mut first = PgConnection::connect(world.database_url()).await?;
+    let mut second = PgConnection::connect(world.database_url()).await?;
+    let mut looks = PgConnection::connect(world.database_url()).await?;
+    let make = "SELECT tributary.make_partitions('events.event_all', ARRAY[now()])";
+    let mut begun = first.begin().await?;
+    let made: i32 = sqlx::query_scalar(make).fetch_one(&mut *begun).await?;
+    let waits = wait_until("the second waits", LONG, async || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let found: Result<i64, _> = sqlx::query_scalar(waiting).fetch_one(&mut looks).await;
+        match found.map_err(|error| error.to_string())? {
+            0 => Err("it does not".to_owned()),
+            _ => Ok(()),
+        }
+    });
+    let end = async {
+        waits.await?;
+        begun.commit().await?;
+        Outcome::Ok(())
+    };
+    let also = async { Ok(sqlx::query_scalar::<_, i32>(make).fetch_one(&mut second).await?) };
+    let (also, ()) = tokio::try_join!(also, end)?;
+    assert_eq!((made, also), (1, 0));
+    Ok(())
 }
 
 #[tokio::test]
