@@ -13,7 +13,13 @@ use records::{AttributeName, ColumnType, EntityType, TypeName};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use wire::{Incoming, Registry, SchemaId};
+use std::time::{Duration, Instant};
+use wire::{Incoming, Registry, RegistryError, SchemaId};
+
+/// How long it is believed that the registry has no schema under an id: not longer, because a
+/// replica of the registry may know it a little later, and not shorter, because a flood of records
+/// must not become a flood of questions.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// What the records with one schema id are.
 #[derive(Debug, Clone)]
@@ -48,7 +54,8 @@ pub struct Table {
 /// What is known of schema ids and types.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    meanings: HashMap<i32, Meaning>,
+    /// And when the registry was asked.
+    meanings: HashMap<i32, (Meaning, Instant)>,
     tables: HashMap<TypeName, Table>,
 }
 
@@ -69,13 +76,20 @@ impl Known {
     /// The meaning of a schema id that was [looked up](Types::look_up).
     #[must_use]
     pub fn meaning(&self, id: SchemaId) -> Option<&Meaning> {
-        self.meanings.get(&id.0)
+        self.meanings.get(&id.0).map(|(meaning, _)| meaning)
     }
 
     /// Whether the schema ids of all these records were looked up.
     #[must_use]
     pub fn has_all(&self, records: &[Incoming]) -> bool {
-        ids(records).all(|id| self.meanings.contains_key(&id.0))
+        ids(records).all(|id| self.has(id))
+    }
+
+    fn has(&self, id: SchemaId) -> bool {
+        self.meanings.get(&id.0).is_some_and(|(meaning, asked)| match meaning {
+            Meaning::Refused(Class::UnknownSchema, _) => asked.elapsed() < ASK_AGAIN_AFTER,
+            _ => true,
+        })
     }
 }
 
@@ -128,28 +142,59 @@ impl Types {
         connection: &mut PgConnection,
         id: SchemaId,
     ) -> Result<(), CatalogError> {
-        if self.known.meaning(id).is_some() {
+        if self.known.has(id) {
             return Ok(());
         }
-        let json = match self.registry.schema(id).await {
-            Ok(json) => json,
-            Err(error) if error.is_final() => {
-                let refused = Meaning::Refused(Class::UnknownSchema, error.to_string());
-                Arc::make_mut(&mut self.known).meanings.insert(id.0, refused);
-                return Ok(());
+        let meaning = match self.registry.schema(id).await {
+            Ok(json) => self.parse(connection, id, &json).await?,
+            Err(error @ RegistryError::NoSchema { .. }) => {
+                self.recall(connection, id, &error).await?
             }
             Err(error) => return Err(error.into()),
         };
-        let meaning = match Schema::parse_str(&json) {
+        Arc::make_mut(&mut self.known).meanings.insert(id.0, (meaning, Instant::now()));
+        Ok(())
+    }
+
+    /// What an id stands for that the registry does not know: what it stood for before, which is
+    /// just what its records were written with, or nothing.
+    async fn recall(
+        &mut self,
+        connection: &mut PgConnection,
+        id: SchemaId,
+        error: &RegistryError,
+    ) -> Result<Meaning, CatalogError> {
+        let json: Option<String> =
+            sqlx::query_scalar("SELECT json FROM tributary.schema WHERE id = $1")
+                .bind(id.0)
+                .fetch_optional(&mut *connection)
+                .await?;
+        let Some(json) = json else {
+            return Ok(Meaning::Refused(Class::UnknownSchema, error.to_string()));
+        };
+        tracing::warn!(
+            id = id.0,
+            "the registry has lost a schema; its records are read by what tributary.schema has of \
+             it; restore the registry before producers get its ids for other schemas: {error}"
+        );
+        self.registry.keep(id, &json);
+        self.parse(connection, id, &json).await
+    }
+
+    async fn parse(
+        &mut self,
+        connection: &mut PgConnection,
+        id: SchemaId,
+        json: &str,
+    ) -> Result<Meaning, CatalogError> {
+        match Schema::parse_str(json) {
             Err(error) => {
                 let reason =
                     format!("what the registry has of id {} is no Avro schema: {error}", id.0);
-                Meaning::Refused(Class::InvalidSchema, reason)
+                Ok(Meaning::Refused(Class::InvalidSchema, reason))
             }
-            Ok(schema) => self.understand(connection, id, (schema, &json)).await?,
-        };
-        Arc::make_mut(&mut self.known).meanings.insert(id.0, meaning);
-        Ok(())
+            Ok(schema) => self.understand(connection, id, (schema, json)).await,
+        }
     }
 
     async fn understand(

@@ -5,7 +5,7 @@ use apache_avro::Schema;
 use records::contract::{ContractRecord, Directive};
 use records::{Topic, Version};
 use std::time::Duration;
-use wire::{KafkaSettings, Outgoing, Publisher, Registry, Table, frame, unframe};
+use wire::{KafkaSettings, Outgoing, Publisher, Registry, RegistryError, Table, frame, unframe};
 
 /// How long the wish stands: a collector that is down longer lists anyway when it starts.
 const WISH_AGE_MAX: Duration = Duration::from_hours(24);
@@ -53,7 +53,10 @@ impl Refresh {
             return Ok(None);
         };
         let Ok((id, avro)) = unframe(&payload) else { return Ok(None) };
-        let json = self.registry.schema(id).await?;
+        let json = match self.registry.schema(id).await {
+            Err(RegistryError::NoSchema { .. }) => return Ok(None),
+            answer => answer?,
+        };
         let writer = Schema::parse_str(&json).ok();
         Ok(writer.and_then(|writer| Directive::decode(&writer, avro).ok()))
     }

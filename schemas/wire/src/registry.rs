@@ -4,6 +4,7 @@ use crate::{RegistrySettings, SchemaId};
 use reqwest::{Certificate, Client, Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +36,26 @@ pub enum RegistryError {
         /// The HTTP status.
         status: u16,
     },
-    /// It says no: there is no such schema, or the schema is not compatible.
+    /// It has no schema under this id, as it says itself.
+    #[error("schema registry {url} has no such schema: {reason}")]
+    NoSchema {
+        /// What was asked.
+        url: String,
+        /// The registry's own words.
+        reason: String,
+    },
+    /// Something that is no registry answers, or another path is the API's root.
+    #[error(
+        "{url} is not found ({reason}), and no schema registry says so; correct the path in \
+             SCHEMA_REGISTRY_URL"
+    )]
+    NotARegistry {
+        /// What was asked.
+        url: String,
+        /// What came back.
+        reason: String,
+    },
+    /// It says no: there is no such subject, or the schema is not compatible.
     #[error("schema registry {url} refuses ({status}): {reason}")]
     Refused {
         /// What was asked.
@@ -48,7 +68,7 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
-    /// Whether asking again can't help.
+    /// Whether asking again can't help, before a person has mended something.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         !matches!(self, Self::Unavailable { .. })
@@ -107,7 +127,9 @@ impl Registry {
         let body = json!({ "schema": schema });
         match self.call(Method::POST, &format!("/subjects/{subject}"), Some(&body)).await {
             Ok(answer) => Ok(answer["id"].as_i64().and_then(|id| id.try_into().ok()).map(SchemaId)),
-            Err(RegistryError::Refused { status: 404, .. }) => Ok(None),
+            Err(RegistryError::NoSchema { .. } | RegistryError::Refused { status: 404, .. }) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -115,7 +137,7 @@ impl Registry {
     /// The schema with this id.
     ///
     /// # Errors
-    /// [`RegistryError::Refused`] if there is none.
+    /// [`RegistryError::NoSchema`] if there is none.
     pub async fn schema(&self, id: SchemaId) -> Result<Arc<str>, RegistryError> {
         if let Some(schema) = self.cache(|schemas| schemas.get(&id.0).cloned()) {
             return Ok(schema);
@@ -123,9 +145,14 @@ impl Registry {
         let path = format!("/schemas/ids/{}", id.0);
         let answer = self.call(Method::GET, &path, None).await?;
         let schema = answer["schema"].as_str().ok_or_else(|| self.unexpected(&path, &answer))?;
+        Ok(self.keep(id, schema))
+    }
+
+    /// Answers with this schema from now on: what the id stood for when the registry knew it.
+    pub fn keep(&self, id: SchemaId, schema: &str) -> Arc<str> {
         let schema: Arc<str> = schema.into();
         self.cache(|schemas| schemas.insert(id.0, Arc::clone(&schema)));
-        Ok(schema)
+        schema
     }
 
     /// Sets a subject's compatibility level, such as `BACKWARD_TRANSITIVE`.
@@ -178,18 +205,60 @@ impl Registry {
     }
 }
 
+/// The error codes by which a registry says that it has no such subject, version or schema.
+const NOT_FOUND: RangeInclusive<i64> = 40_400..=40_499;
+
+/// The error code by which a registry says that it has no such schema.
+const NO_SCHEMA: i64 = 40_403;
+
 fn refusal(url: String, status: StatusCode, text: &str) -> RegistryError {
-    let words = serde_json::from_str::<Value>(text).ok();
-    let reason = words
-        .and_then(|words| Some(words["message"].as_str()?.to_owned()))
-        .unwrap_or_else(|| text.chars().take(300).collect());
+    let words = serde_json::from_str::<Value>(text).unwrap_or_default();
+    let code = words["error_code"].as_i64().unwrap_or_default();
+    let reason = match words["message"].as_str() {
+        Some(message) => message.to_owned(),
+        None => text.chars().take(300).collect(),
+    };
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             RegistryError::Denied { url, status: status.as_u16() }
+        }
+        StatusCode::NOT_FOUND if code == NO_SCHEMA => RegistryError::NoSchema { url, reason },
+        StatusCode::NOT_FOUND if !NOT_FOUND.contains(&code) => {
+            RegistryError::NotARegistry { url, reason: format!("{status}: {reason}") }
         }
         StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
             RegistryError::Refused { url, status: status.as_u16(), reason }
         }
         _ => RegistryError::Unavailable { url, reason: format!("{status}: {reason}") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is made of an answer: the variant's name.
+    fn made_of(status: StatusCode, text: &str) -> String {
+        let error = refusal("http://r/schemas/ids/7".to_owned(), status, text);
+        let name = format!("{error:?}");
+        name.split(' ').next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn only_the_registry_itself_can_say_that_there_is_no_schema() {
+        let not_found = StatusCode::NOT_FOUND;
+        // Apicurio's words, and Confluent's.
+        let apicurio = r#"{"message":"No content with ID '7' was found.","error_code":40403}"#;
+        assert_eq!(made_of(not_found, apicurio), "NoSchema");
+        let confluent = r#"{"error_code":40403,"message":"Schema 7 not found"}"#;
+        assert_eq!(made_of(not_found, confluent), "NoSchema");
+        let subject = r#"{"message":"No artifact with ID 'x' was found.","error_code":40401}"#;
+        assert_eq!(made_of(not_found, subject), "Refused");
+        // What web servers and proxies say; the second is Apicurio's outside of the API's path.
+        for other in ["", r#"{"title":"NotFound","status":404}"#, "<h1>404</h1>"] {
+            assert_eq!(made_of(not_found, other), "NotARegistry");
+        }
+        assert_eq!(made_of(StatusCode::UNAUTHORIZED, confluent), "Denied");
+        assert_eq!(made_of(StatusCode::BAD_GATEWAY, confluent), "Unavailable");
     }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+mod gate;
 mod happened;
 mod happenings;
 mod letters;
@@ -10,6 +11,7 @@ mod vcenter;
 mod words;
 
 pub use bench::{Bench, WIDGET, admin, persister};
+pub use gate::{Gate, NO_SCHEMA};
 pub use happenings::Happenings;
 pub use load::{Load, Proof};
 pub use vcenter::{LONG, Pipeline, SOURCE, apply, provider_manifest};

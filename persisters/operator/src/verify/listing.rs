@@ -8,7 +8,7 @@ use records::extents::Extents;
 use records::{EntityType, TypeName, Version};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use wire::{Registry, RegistrySettings, Scan, Scanned, SchemaId, unframe};
+use wire::{Registry, RegistryError, RegistrySettings, Scan, Scanned, SchemaId, unframe};
 
 /// What a type of a source had at a version.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ impl Meanings {
         }
         let meaning = match self.registry.schema(id).await {
             Ok(json) => meaning(&json),
-            Err(error) if error.is_final() => Meaning::Other,
+            Err(RegistryError::NoSchema { .. }) => Meaning::Other,
             Err(error) => return Err(error.into()),
         };
         self.known.insert(id.0, meaning.clone());

@@ -21,6 +21,7 @@ mod positions;
 mod pressure;
 mod purge;
 mod refused;
+mod registry;
 mod transactions;
 mod vcenter;
 mod verify;
