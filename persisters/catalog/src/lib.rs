@@ -1,6 +1,7 @@
 //! What schema ids mean, and whether the tables of their types are ready.
 
 mod error;
+mod remembered;
 mod types;
 mod waiting;
 

@@ -1,6 +1,7 @@
 //! What schema ids mean: found out at the first record, remembered in `tributary.schema`.
 
 use crate::error::CatalogError;
+use crate::remembered::{recall, remember};
 use crate::waiting::{Readiness, Waiting};
 use apache_avro::Schema;
 use inventory::NewKeys;
@@ -164,12 +165,7 @@ impl Types {
         id: SchemaId,
         error: &RegistryError,
     ) -> Result<Meaning, CatalogError> {
-        let json: Option<String> =
-            sqlx::query_scalar("SELECT json FROM tributary.schema WHERE id = $1")
-                .bind(id.0)
-                .fetch_optional(&mut *connection)
-                .await?;
-        let Some(json) = json else {
+        let Some(json) = recall(connection, id).await? else {
             return Ok(Meaning::Refused(Class::UnknownSchema, error.to_string()));
         };
         tracing::warn!(
@@ -217,7 +213,9 @@ impl Types {
             Ok(entity) => entity,
             Err(error) => return Ok(Meaning::Refused(Class::UnknownRecordType, error.to_string())),
         };
-        remember(connection, id, &entity).await?;
+        if let Some(first) = remember(connection, id, &entity).await? {
+            return Ok(Meaning::Refused(Class::UnknownRecordType, taken(&entity, &first)));
+        }
         match Readiness::reach(connection, id, &entity).await? {
             Readiness::Ready(changes) => {
                 for change in changes {
@@ -244,22 +242,12 @@ impl Types {
     }
 }
 
-async fn remember(
-    connection: &mut PgConnection,
-    id: SchemaId,
-    entity: &EntityType,
-) -> Result<(), CatalogError> {
-    let known: String = sqlx::query_scalar(
-        "INSERT INTO tributary.schema (id, subject, fingerprint, json) \
-         VALUES ($1, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'), $3) \
-         ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING json",
+fn taken(entity: &EntityType, first: &str) -> String {
+    format!(
+        "record {} wants the table {}, which is that of {first}; rename the record",
+        entity.subject(),
+        entity.name()
     )
-    .bind(id.0)
-    .bind(entity.subject())
-    .bind(entity.json())
-    .fetch_one(connection)
-    .await?;
-    if known == entity.json() { Ok(()) } else { Err(CatalogError::OtherRegistry(id.0)) }
 }
 
 async fn load(connection: &mut PgConnection, entity: &EntityType) -> Result<Table, CatalogError> {

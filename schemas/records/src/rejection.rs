@@ -34,7 +34,8 @@ pub enum Class {
     UnknownSchema,
     /// What the registry has is no Avro schema.
     InvalidSchema,
-    /// Its schema is of no entity type, and of no record of the contract.
+    /// Its schema is of no entity type, and of no record of the contract; or another record type
+    /// has its table.
     UnknownRecordType,
     /// Its bytes, names or range break the contract, or a value is one that no column can hold.
     InvalidRecord,
