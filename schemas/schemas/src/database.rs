@@ -72,3 +72,27 @@ pub fn explain(error: &sqlx::Error) -> String {
     let hint = if is_answer { "" } else { "; check that it is up and that DATABASE_URL is right" };
     format!("{error}{hint}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn errors_do_not_show_the_password_of_the_url() {
+        let urls = [
+            "postgres://user:hush@127.0.0.1:1/database",
+            "postgres://user:hush@127.0.0.1:port/database",
+            "postgres://user:hush@127.0.0.1:1/database?sslmode=unheard-of",
+            "postgres://127.0.0.1:1/database?user=user&password=hush",
+            "user:hush@127.0.0.1",
+            "//user:hush@127.0.0.1",
+        ];
+        for url in urls {
+            let settings = DatabaseSettings::of_url(url);
+            assert!(!format!("{settings:?}").contains("hush"));
+            let error = connect_one(&settings).await.unwrap_err();
+            let told = format!("{} {error:?}", explain(&error));
+            assert!(!told.contains("hush"), "{told}");
+        }
+    }
+}

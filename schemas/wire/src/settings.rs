@@ -1,8 +1,10 @@
 //! Where Kafka and the registry are, and how to speak to them.
 
 use chassis::{Fields, Secret};
+use percent_encoding::percent_decode_str;
 use rdkafka::ClientConfig;
 use records::Topic;
+use reqwest::Url;
 use std::collections::BTreeMap;
 
 /// The sections' keys that name files or texts of librdkafka's TLS and SASL settings.
@@ -96,12 +98,14 @@ impl RegistrySettings {
     /// Reads the section `registry`.
     pub fn read(root: &mut Fields) -> Option<Self> {
         let mut fields = root.section("registry");
-        let url = fields.required::<String>("url");
+        let address = fields.parsed("url", Address::parse);
         let ca_file = fields.optional("ca_file");
         let username = fields.optional("username");
         let password = fields.secret_file("password_file");
-        let url = url?.trim_end_matches('/').to_owned();
-        Some(Self { url, ca_file, username, password: password? })
+        let (address, password) = (address?, password?);
+        let username = either(&mut fields, "username", (username, address.username));
+        let password = either(&mut fields, "password_file", (password, address.password));
+        Some(Self { url: address.url, ca_file, username, password })
     }
 
     /// Without credentials.
@@ -112,9 +116,74 @@ impl RegistrySettings {
     }
 }
 
+/// A value that is given in its own key, or in the URL.
+fn either<T>(fields: &mut Fields, key: &str, (own, in_url): (Option<T>, Option<T>)) -> Option<T> {
+    if own.is_some() && in_url.is_some() {
+        fields.mistake(key, "registry.url has it, too; give it in one of both");
+    }
+    own.or(in_url)
+}
+
+/// A URL without the credentials that were in it: errors and logs show it.
+struct Address {
+    url: String,
+    username: Option<String>,
+    password: Option<Secret>,
+}
+
+impl Address {
+    fn parse(text: String) -> Result<Self, String> {
+        let mut url = Url::parse(&text).map_err(|error| format!("is no URL: {error}"))?;
+        if !["http", "https"].contains(&url.scheme()) {
+            return Err("does not begin with http:// or https://; write it so".to_owned());
+        }
+        let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+        let username = Some(decoded(url.username())).filter(|username| !username.is_empty());
+        let password = url.password().map(|password| Secret::new(decoded(password)));
+        // Both work on every URL that has a host, as these schemes always have.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        let url = url.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { url, username, password })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
+
+    /// What is made of a section `registry`, or its mistakes.
+    fn registry(section: &Value) -> Result<RegistrySettings, String> {
+        let mut root = Fields::of_document("test", json!({ "registry": section }));
+        let settings = RegistrySettings::read(&mut root);
+        root.finish().map_err(|mistakes| mistakes.to_string())?;
+        settings.ok_or_else(|| "nothing".to_owned())
+    }
+
+    #[test]
+    fn credentials_in_the_url_of_the_registry_do_not_show() {
+        let url = "https://us%40er:hu%2Fsh@host:8081/path/";
+        let settings = registry(&json!({ "url": url })).unwrap();
+        assert_eq!(settings.url, "https://host:8081/path");
+        assert_eq!(settings.username.as_deref(), Some("us@er"));
+        assert_eq!(settings.password.as_ref().map(Secret::expose), Some("hu/sh"));
+        assert!(!format!("{settings:?}").contains("hu"));
+
+        let plain = registry(&json!({ "url": "http://host", "username": "user" })).unwrap();
+        assert_eq!((plain.url.as_str(), plain.username.as_deref()), ("http://host", Some("user")));
+        assert!(plain.password.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_url_of_the_registry_is_told_without_it() {
+        let both = json!({ "url": "http://user:hush@host", "username": "other" });
+        assert!(registry(&both).unwrap_err().contains("registry.url has it, too"));
+        for url in ["http://user:hush@host:port", "user:hush@host", "//user:hush@host", "http://"] {
+            let mistake = registry(&json!({ "url": url })).unwrap_err();
+            assert!(mistake.contains("registry.url") && !mistake.contains("hush"), "{mistake}");
+        }
+    }
 
     #[test]
     fn secrets_do_not_show() {
