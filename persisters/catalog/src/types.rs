@@ -1,7 +1,7 @@
 //! What schema ids mean: found out at the first record, remembered in `tributary.schema`.
 
 use crate::error::CatalogError;
-use crate::remembered::{recall, remember};
+use crate::remembered::{is_same, recall, remember};
 use crate::waiting::{Readiness, Waiting};
 use apache_avro::Schema;
 use inventory::NewKeys;
@@ -146,35 +146,30 @@ impl Types {
         if self.known.has(id) {
             return Ok(());
         }
-        let meaning = match self.registry.schema(id).await {
-            Ok(json) => self.parse(connection, id, &json).await?,
-            Err(error @ RegistryError::NoSchema { .. }) => {
-                self.recall(connection, id, &error).await?
+        let known = recall(connection, id).await?;
+        let meaning = match (self.registry.schema(id).await, known) {
+            (Ok(json), Some(known)) if !is_same(&json, &known) => {
+                return Err(CatalogError::OtherRegistry(id.0));
             }
-            Err(error) => return Err(error.into()),
+            (Ok(json), _) => self.parse(connection, id, &json).await?,
+            (Err(error @ RegistryError::NoSchema { .. }), None) => {
+                Meaning::Refused(Class::UnknownSchema, error.to_string())
+            }
+            // That is just what its records were written with.
+            (Err(error @ RegistryError::NoSchema { .. }), Some(known)) => {
+                tracing::warn!(
+                    id = id.0,
+                    "the registry has lost a schema; its records are read by what \
+                     tributary.schema has of it; restore the registry before producers get its \
+                     ids for other schemas: {error}"
+                );
+                self.registry.keep(id, &known);
+                self.parse(connection, id, &known).await?
+            }
+            (Err(error), _) => return Err(error.into()),
         };
         Arc::make_mut(&mut self.known).meanings.insert(id.0, (meaning, Instant::now()));
         Ok(())
-    }
-
-    /// What an id stands for that the registry does not know: what it stood for before, which is
-    /// just what its records were written with, or nothing.
-    async fn recall(
-        &mut self,
-        connection: &mut PgConnection,
-        id: SchemaId,
-        error: &RegistryError,
-    ) -> Result<Meaning, CatalogError> {
-        let Some(json) = recall(connection, id).await? else {
-            return Ok(Meaning::Refused(Class::UnknownSchema, error.to_string()));
-        };
-        tracing::warn!(
-            id = id.0,
-            "the registry has lost a schema; its records are read by what tributary.schema has of \
-             it; restore the registry before producers get its ids for other schemas: {error}"
-        );
-        self.registry.keep(id, &json);
-        self.parse(connection, id, &json).await
     }
 
     async fn parse(
@@ -200,20 +195,15 @@ impl Types {
         (schema, json): (Schema, &str),
     ) -> Result<Meaning, CatalogError> {
         let name = schema.name().map(|name| name.fullname(None)).unwrap_or_default();
-        if name == Delete::SUBJECT {
-            return Ok(Meaning::Delete(Arc::new(schema)));
-        }
-        if name == Extent::SUBJECT {
-            return Ok(Meaning::Extent(Arc::new(schema)));
-        }
-        if let Some(kind) = history::Kind::of_subject(&name) {
-            return Ok(Meaning::History(kind, Arc::new(schema)));
+        if let Some(meaning) = of_contract(&name, &schema) {
+            remember(connection, id, (&name, json), None).await?;
+            return Ok(meaning);
         }
         let entity = match EntityType::of_schema(schema, json) {
             Ok(entity) => entity,
             Err(error) => return Ok(Meaning::Refused(Class::UnknownRecordType, error.to_string())),
         };
-        if let Some(first) = remember(connection, id, &entity).await? {
+        if let Some(first) = remember(connection, id, (&name, json), Some(&entity)).await? {
             return Ok(Meaning::Refused(Class::UnknownRecordType, taken(&entity, &first)));
         }
         match Readiness::reach(connection, id, &entity).await? {
@@ -239,6 +229,16 @@ impl Types {
         }
         Arc::make_mut(&mut self.known).tables.insert(entity.name().clone(), table);
         Ok(Meaning::Entity(entity.name().clone(), Arc::new(plan)))
+    }
+}
+
+/// What a record of the contract is.
+fn of_contract(name: &str, schema: &Schema) -> Option<Meaning> {
+    let schema = || Arc::new(schema.clone());
+    match name {
+        Delete::SUBJECT => Some(Meaning::Delete(schema())),
+        Extent::SUBJECT => Some(Meaning::Extent(schema())),
+        _ => history::Kind::of_subject(name).map(|kind| Meaning::History(kind, schema())),
     }
 }
 

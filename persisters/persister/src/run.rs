@@ -130,6 +130,8 @@ async fn run_as(
         }
         readers.push(reader);
     }
+    let watched = catalog::watch(registry.clone(), stop.clone());
+    lanes.spawn(async { Ok(watched.await?) });
     let (express, reader, events) = express(settings, registry, (metrics, &live))?;
     lanes.spawn(express.run(events, stop.clone()));
     readers.push(reader);

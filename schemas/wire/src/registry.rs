@@ -142,10 +142,25 @@ impl Registry {
         if let Some(schema) = self.cache(|schemas| schemas.get(&id.0).cloned()) {
             return Ok(schema);
         }
+        Ok(self.keep(id, &self.ask(id).await?))
+    }
+
+    /// The schema that the registry has under this id now, whatever it had before.
+    ///
+    /// # Errors
+    /// [`RegistryError::NoSchema`] if there is none.
+    pub async fn ask(&self, id: SchemaId) -> Result<String, RegistryError> {
         let path = format!("/schemas/ids/{}", id.0);
         let answer = self.call(Method::GET, &path, None).await?;
         let schema = answer["schema"].as_str().ok_or_else(|| self.unexpected(&path, &answer))?;
-        Ok(self.keep(id, schema))
+        Ok(schema.to_owned())
+    }
+
+    /// The ids that were asked for so far, and what they stand for.
+    #[must_use]
+    pub fn known(&self) -> Vec<(SchemaId, Arc<str>)> {
+        let clone = |(id, schema): (&i32, &Arc<str>)| (SchemaId(*id), Arc::clone(schema));
+        self.cache(|schemas| schemas.iter().map(clone).collect())
     }
 
     /// Answers with this schema from now on: what the id stood for when the registry knew it.

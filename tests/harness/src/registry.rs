@@ -1,6 +1,6 @@
 //! The schema registry: Apicurio, through its Confluent-compatible API.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::folders;
@@ -17,6 +17,7 @@ pub struct Registry {
     /// Its process.
     pub server: Server,
     port: u16,
+    folder: PathBuf,
 }
 
 impl Registry {
@@ -35,7 +36,19 @@ impl Registry {
         command.arg("-jar").arg(application()?);
         let process = Process::new("the registry", command, folder.join("log"), lifetime);
         let server = Server::launch(process, probe(move || answers(port)))?;
-        Ok(Self { server, port })
+        Ok(Self { server, port, folder })
+    }
+
+    /// Starts it again at the same address without anything that it knew, like one that is
+    /// installed anew: it begins to give its ids from the first one on.
+    ///
+    /// # Errors
+    /// As [`Server::ready`].
+    pub async fn restart_empty(&self) -> Result<(), Error> {
+        self.server.kill();
+        let data = self.folder.join("data.mv.db");
+        std::fs::remove_file(&data).map_err(Error::at(&data))?;
+        self.server.restart().await
     }
 
     /// The URL of its Confluent-compatible API.

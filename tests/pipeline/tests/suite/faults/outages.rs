@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 use pipeline::{LONG, Load, MIGRATED, Outcome, complaints, persister};
 use sqlx::{Connection, PgConnection};
 use std::time::{Duration, Instant};
+use wire::{Registry, RegistrySettings, SchemaId};
 
 /// Longer than the group waits for a member: six seconds.
 const GONE: Duration = Duration::from_secs(10);
@@ -179,15 +180,47 @@ async fn a_kafka_or_a_registry_that_is_gone_for_a_while_is_waited_for() -> Outco
     all.load.publish_during(async { Ok(registry.restart().await?) }).await?;
     all.prove("a registry that was gone").await?;
 
-    // Another registry, or one that was made anew, gives known ids to other schemas.
+    // A registry may write its schemas in another form after a migration.
     let mut database = PgConnection::connect(all.world.database_url()).await?;
-    let other = "UPDATE tributary.schema SET json = '\"string\"'";
-    sqlx::query(other).execute(&mut database).await?;
+    let form = "UPDATE tributary.schema SET json = jsonb_pretty(json::jsonb)";
+    sqlx::query(form).execute(&mut database).await?;
     all.members[1].restart()?;
     all.load.publish(100).await?;
-    let ended = all.load.publish_during(async { Ok(all.members[1].wait(LONG).await?) }).await?;
-    assert_eq!(ended.code(), Some(64));
-    let log = all.members[1].output()?;
-    assert!(log.contains("the registry has another schema under id"), "{log}");
-    Ok(())
+    all.prove("schemas in another form").await?;
+
+    // What is not of an entity type is remembered, too.
+    let contract =
+        "SELECT count(*) FROM tributary.schema WHERE subject LIKE 'tributary.inventory.%'";
+    let contract: i64 = sqlx::query_scalar(contract).fetch_one(&mut database).await?;
+    assert_eq!(contract, 2, "deletes and extents");
+    all.a_registry_that_was_made_anew().await
+}
+
+impl Surroundings {
+    /// It may be empty; but when it gives a known id to another schema, whoever runs must end, and
+    /// whoever starts.
+    async fn a_registry_that_was_made_anew(&mut self) -> Outcome<()> {
+        let registry = &self.world.parts().registry;
+        self.load.publish_during(async { Ok(registry.restart_empty().await?) }).await?;
+        self.members[1].restart()?;
+        self.load.publish(100).await?;
+        self.prove("a registry without schemas").await?;
+
+        let registry = RegistrySettings::plain(&self.world.parts().registry.url());
+        let registry = Registry::new(&registry)?;
+        let other = r#"{"type":"record","name":"Other","fields":[]}"#;
+        assert_eq!(registry.register("Other", other).await?, SchemaId(1));
+        for (number, member) in self.members.iter().enumerate() {
+            let ended = self.load.publish_during(async { Ok(member.wait(LONG).await?) }).await?;
+            assert_eq!(ended.code(), Some(64), "{number}");
+        }
+        self.members[1].restart()?;
+        self.load.publish(100).await?;
+        let member = &self.members[1];
+        let ended = self.load.publish_during(async { Ok(member.wait(LONG).await?) }).await?;
+        assert_eq!(ended.code(), Some(64));
+        let log = member.output()?;
+        assert!(log.contains("the registry has another schema under id 1 than before"), "{log}");
+        Ok(())
+    }
 }
