@@ -42,6 +42,7 @@ pub(crate) async fn remember(
         None => None,
         Some(entity) => first_of_table(&mut transaction, entity.name()).await?,
     };
+    let first = first.map(|first| first.subject().to_owned());
     let other = first.filter(|first| first != subject);
     if other.is_none() {
         match recall(&mut transaction, id).await? {
@@ -54,21 +55,21 @@ pub(crate) async fn remember(
     Ok(other)
 }
 
-/// The subject of the record type that was the first to have a table.
-async fn first_of_table(
+/// The record type that was the first to have a table, in one of its versions.
+pub(crate) async fn first_of_table(
     connection: &mut PgConnection,
     table: &TypeName,
-) -> Result<Option<String>, CatalogError> {
+) -> Result<Option<EntityType>, CatalogError> {
     let known: Vec<(String, String)> =
         sqlx::query_as("SELECT subject, json FROM tributary.schema ORDER BY first_seen_at, id")
             .fetch_all(connection)
             .await?;
-    let has_table = |(subject, json): &(String, String)| {
+    let of_table = |(subject, json): (String, String)| {
         let record = subject.rsplit('.').next().unwrap_or_default();
-        type_name_of_record(record).is_ok_and(|name| name == *table)
-            && EntityType::parse(json).is_ok()
+        let is_of_table = type_name_of_record(record).is_ok_and(|name| name == *table);
+        if is_of_table { EntityType::parse(&json).ok() } else { None }
     };
-    Ok(known.into_iter().find(has_table).map(|(subject, _)| subject))
+    Ok(known.into_iter().find_map(of_table))
 }
 
 async fn insert(

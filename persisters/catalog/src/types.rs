@@ -1,7 +1,7 @@
 //! What schema ids mean: found out at the first record, remembered in `tributary.schema`.
 
 use crate::error::CatalogError;
-use crate::remembered::{is_same, recall, remember};
+use crate::remembered::{first_of_table, is_same, recall, remember};
 use crate::waiting::{Readiness, Waiting};
 use apache_avro::Schema;
 use inventory::NewKeys;
@@ -12,7 +12,7 @@ use records::model::AttributeSet;
 use records::rejection::Class;
 use records::{AttributeName, ColumnType, EntityType, TypeName};
 use sqlx::PgConnection;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::{Incoming, Registry, RegistryError, SchemaId};
@@ -68,7 +68,7 @@ pub struct Types {
 }
 
 impl Known {
-    /// The table of a type that some record of this process had.
+    /// The table of a type that was met here.
     #[must_use]
     pub fn table(&self, entity_type: &TypeName) -> Option<&Table> {
         self.tables.get(entity_type)
@@ -172,6 +172,26 @@ impl Types {
         Ok(())
     }
 
+    /// Gets the tables of types of which only deletes were met here: others may have made them, or
+    /// this member before it forgot. Gives whether there is one.
+    ///
+    /// # Errors
+    /// What a later try may heal.
+    pub async fn meet(
+        &mut self,
+        connection: &mut PgConnection,
+        types: &BTreeSet<TypeName>,
+    ) -> Result<bool, CatalogError> {
+        let mut is_any = false;
+        for entity_type in types {
+            let Some(entity) = first_of_table(connection, entity_type).await? else { continue };
+            let Some(table) = load(connection, &entity).await? else { continue };
+            Arc::make_mut(&mut self.known).tables.insert(entity_type.clone(), table);
+            is_any = true;
+        }
+        Ok(is_any)
+    }
+
     async fn parse(
         &mut self,
         connection: &mut PgConnection,
@@ -219,8 +239,8 @@ impl Types {
                 return Ok(Meaning::Refused(Class::Table, refusal.to_string()));
             }
         }
-        let table = load(connection, &entity).await?;
         let changed = || CatalogError::TableChanged(entity.name().to_string());
+        let table = load(connection, &entity).await?.ok_or_else(changed)?;
         let plan = Plan::compile(id.0, &entity, &table.layout).map_err(|_| changed())?;
         // Plans of other versions know their columns by number.
         let known = self.known.table(entity.name()).map(|known| known.layout.attributes.as_slice());
@@ -250,10 +270,15 @@ fn taken(entity: &EntityType, first: &str) -> String {
     )
 }
 
-async fn load(connection: &mut PgConnection, entity: &EntityType) -> Result<Table, CatalogError> {
-    let attributes = schemas::tables::columns(connection, entity.name())
-        .await?
-        .unwrap_or_default()
+/// The table of a type, if there is one.
+async fn load(
+    connection: &mut PgConnection,
+    entity: &EntityType,
+) -> Result<Option<Table>, CatalogError> {
+    let Some(columns) = schemas::tables::columns(connection, entity.name()).await? else {
+        return Ok(None);
+    };
+    let attributes = columns
         .into_iter()
         .filter_map(|(name, sql)| Some((AttributeName::new(name).ok()?, column_type(&sql)?)))
         .collect();
@@ -270,7 +295,7 @@ async fn load(connection: &mut PgConnection, entity: &EntityType) -> Result<Tabl
         }
     }
     let statements = Arc::new(Statements::of(&layout));
-    Ok(Table { layout, statements, sets: Arc::new(sets), new_keys: Arc::default() })
+    Ok(Some(Table { layout, statements, sets: Arc::new(sets), new_keys: Arc::default() }))
 }
 
 fn column_type(sql: &str) -> Option<ColumnType> {

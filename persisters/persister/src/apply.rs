@@ -12,9 +12,9 @@ use crate::step;
 use catalog::{Known, Skipped, Waiting, park};
 use inventory::{Counts, InventoryError};
 use positions::{Advance, Owner, Stamp, advance};
-use records::{Partition, Version};
+use records::{Partition, TypeName, Version};
 use sqlx::{Connection, PgConnection};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 use wire::Incoming;
@@ -77,13 +77,16 @@ impl Running<'_> {
         fetched: &[Incoming],
         decoded: Option<(Arc<Known>, Decoded)>,
     ) -> Result<(), PersistError> {
-        let Decoded { mut steps, rejected, waiting } = match decoded {
+        let decoded = match decoded {
             Some((known, decoded)) if Arc::ptr_eq(&known, self.lane.types.known()) => decoded,
             _ => {
                 self.look_up_schemas(fetched).await?;
                 self.decoder().decode(fetched)
             }
         };
+        let decoded =
+            if self.meet(&decoded.unmet).await? { self.decoder().decode(fetched) } else { decoded };
+        let Decoded { mut steps, rejected, waiting, .. } = decoded;
         self.bury(fetched, &rejected).await?;
         self.prepare(&mut steps).await?;
         let licence = self.licence(fetched, &waiting).await?;
@@ -128,6 +131,15 @@ impl Running<'_> {
         self.connect().await?;
         let Some(connection) = &mut self.connection else { return Ok(()) };
         Ok(self.lane.types.look_up_all(connection, fetched).await?)
+    }
+
+    async fn meet(&mut self, unmet: &BTreeSet<TypeName>) -> Result<bool, PersistError> {
+        if unmet.is_empty() {
+            return Ok(false);
+        }
+        self.connect().await?;
+        let Some(connection) = &mut self.connection else { return Ok(false) };
+        Ok(self.lane.types.meet(connection, unmet).await?)
     }
 
     async fn bury(

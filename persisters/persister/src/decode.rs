@@ -3,10 +3,10 @@
 
 use catalog::{Known, Meaning, Table, Waiting};
 use plan::{Batch, DecodeError, Spare};
-use records::contract::{ContractRecord, Delete, Extent};
+use records::contract::{ContractRecord, Delete, Extent, ObjectRef};
 use records::rejection::Class;
 use records::{NativeId, SourceName, TypeName, Version};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use wire::Incoming;
 
@@ -62,6 +62,8 @@ pub struct Decoded {
     pub rejected: Vec<Rejected>,
     /// What can't be applied yet: the record's number, and why.
     pub waiting: Vec<(usize, Arc<Waiting>)>,
+    /// Types whose tables are not known, of which objects are deleted: one by one, by extents.
+    pub unmet: BTreeSet<TypeName>,
 }
 
 /// What one record is.
@@ -70,6 +72,8 @@ enum One {
     Change,
     /// An extent.
     Extent(Extent),
+    /// The delete of an object whose type has not been met.
+    Unmet(TypeName, Extent),
     /// Of a type that is not ready.
     Waiting(Arc<Waiting>),
 }
@@ -83,16 +87,28 @@ pub fn decode(fetched: &[Incoming], known: &Known, spare: &Spare) -> Decoded {
         match decode_one(record, origin, known, (&mut batches, spare)) {
             Ok(One::Change) => {}
             Ok(One::Waiting(waiting)) => decoded.waiting.push((origin, waiting)),
-            Ok(One::Extent(extent)) => {
-                let work = Work::Changes(std::mem::take(&mut batches));
-                decoded.steps.push(Step { work, end: origin });
-                decoded.steps.push(Step { work: Work::Extent(extent), end: origin + 1 });
+            Ok(One::Extent(extent)) => decoded.extent((&mut batches, origin), extent),
+            Ok(One::Unmet(entity_type, extent)) => {
+                decoded.unmet.insert(entity_type);
+                decoded.extent((&mut batches, origin), extent);
             }
             Err((class, message)) => decoded.rejected.push(Rejected { origin, class, message }),
         }
     }
     decoded.steps.push(Step { work: Work::Changes(batches), end: fetched.len() });
     decoded
+}
+
+impl Decoded {
+    /// Ends the step before an extent, and adds that as one of its own.
+    fn extent(
+        &mut self,
+        (batches, origin): (&mut BTreeMap<TypeName, Batch>, usize),
+        extent: Extent,
+    ) {
+        self.steps.push(Step { work: Work::Changes(std::mem::take(batches)), end: origin });
+        self.steps.push(Step { work: Work::Extent(extent), end: origin + 1 });
+    }
 }
 
 fn decode_one(
@@ -127,11 +143,8 @@ fn decode_one(
             let (object, version) = delete.validate().map_err(invalid)?;
             check_version(version)?;
             let Some(table) = known.table(&object.entity_type) else {
-                return Ok(One::Extent(only(
-                    &object.entity_type,
-                    (&object.source, &object.native_id),
-                    version,
-                )));
+                let extent = only(&object, version);
+                return Ok(One::Unmet(object.entity_type, extent));
             };
             batches.entry(object.entity_type).or_insert_with(|| spare.take(&table.layout)).delete(
                 (object.source, object.native_id),
@@ -193,14 +206,11 @@ fn wrong_topic() -> Refusal {
 
 /// The delete of an object whose type has not been met: an extent over nothing but its key, which
 /// says the same.
-fn only(
-    entity_type: &TypeName,
-    (source, id): (&SourceName, &NativeId),
-    version: Version,
-) -> Extent {
+fn only(object: &ObjectRef, version: Version) -> Extent {
+    let id = &object.native_id;
     Extent {
-        source: source.to_string(),
-        entity_type: Some(entity_type.to_string()),
+        source: object.source.to_string(),
+        entity_type: Some(object.entity_type.to_string()),
         from: id.to_string(),
         to: Some(format!("{id}\u{1}")),
         version: version.micros(),

@@ -5,7 +5,7 @@
 //! commute, and one that is applied twice changes nothing. The lane's positions alone tell how far
 //! the topic is applied. So nothing is lost with what is skipped or fails here.
 
-use crate::decode::{Decoded, Work, decode};
+use crate::decode::{Work, decode};
 use crate::error::PersistError;
 use crate::licence::Licence;
 use crate::metrics::Metrics;
@@ -191,8 +191,11 @@ impl Running {
         };
         let types = &mut self.express.types;
         types.look_up_all(connection, carried).await?;
-        let Decoded { steps, .. } = decode(carried, types.known(), &self.spare);
-        for step in steps {
+        let mut decoded = decode(carried, types.known(), &self.spare);
+        if types.meet(connection, &decoded.unmet).await? {
+            decoded = decode(carried, types.known(), &self.spare);
+        }
+        for step in decoded.steps {
             let tables = step.work.tables(types.known());
             let mut transaction = connection.begin().await?;
             step::apply(&mut transaction, &step.work, &tables, &Licence::default()).await?;

@@ -92,7 +92,13 @@ impl Member {
                 return (0, Err(error.into()));
             }
         }
-        let Decoded { steps, rejected, waiting } = decode(fetched, self.types.known(), &self.spare);
+        let mut decoded = decode(fetched, self.types.known(), &self.spare);
+        match self.types.meet(&mut self.connection, &decoded.unmet).await {
+            Ok(false) => {}
+            Ok(true) => decoded = decode(fetched, self.types.known(), &self.spare),
+            Err(error) => return (0, Err(error.into())),
+        }
+        let Decoded { steps, rejected, waiting, .. } = decoded;
         assert_eq!((rejected, waiting), (vec![], vec![]));
         let mut done = 0;
         for step in steps.iter().filter(|step| step.end > 0) {

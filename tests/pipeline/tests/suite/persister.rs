@@ -113,3 +113,27 @@ async fn a_record_that_comes_again_writes_only_what_a_person_has_changed() -> Ou
     send(&bench).await?;
     bench.shows(&[("a", Some("a"), Some(1))]).await
 }
+
+const EXTENTS: &str = "SELECT count(*) FROM tributary.extent";
+
+#[tokio::test]
+async fn deletes_of_a_type_that_only_others_have_met_are_no_extents() -> Outcome<()> {
+    let mut bench = Bench::start("deletes").await?;
+    let ids: Vec<String> = (0..200).map(|id| format!("{id:03}")).collect();
+    for id in &ids {
+        bench.source.whole(Topic::InventorySnapshot, (id, Version::now()), &[]).await?;
+    }
+    bench.answers("SELECT count(*) FROM inventory.widget", Some(200)).await?;
+    // Only the connections of the snapshot lane have met the type; after a start, none has.
+    for (number, ids) in ids.chunks(100).enumerate() {
+        for id in ids {
+            bench.source.delete(id, Version::now()).await?;
+        }
+        let left = i64::try_from(100 * (1 - number))?;
+        bench.answers("SELECT count(*) FROM inventory.widget", Some(left)).await?;
+        bench.answers(EXTENTS, Some(0)).await?;
+        bench.persister.kill();
+        bench.persister.restart()?;
+    }
+    bench.answers("SELECT count(*) FROM inventory_all.widget", Some(200)).await
+}
