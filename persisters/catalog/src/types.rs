@@ -238,6 +238,10 @@ impl Types {
             Readiness::LeftBehind(refusal) => {
                 return Ok(Meaning::Refused(Class::Table, refusal.to_string()));
             }
+            Readiness::GivenUp(error) => {
+                let reason = format!("schema id {} was given up by a person: {error}", id.0);
+                return Ok(Meaning::Refused(Class::Table, reason));
+            }
         }
         let changed = || CatalogError::TableChanged(entity.name().to_string());
         let table = load(connection, &entity).await?.ok_or_else(changed)?;

@@ -24,6 +24,8 @@ pub enum Readiness {
     /// Its table has left them behind: it holds a newer version, to which its columns have the
     /// right types.
     LeftBehind(Refusal),
+    /// They would wait, but a person has given this version up.
+    GivenUp(TableError),
 }
 
 impl Readiness {
@@ -43,10 +45,18 @@ impl Readiness {
             {
                 Ok(Self::LeftBehind(refusal))
             }
+            Err(error) if error.lets_wait() && is_given_up(connection, id).await? => {
+                Ok(Self::GivenUp(error))
+            }
             Err(error) if error.lets_wait() => Ok(Self::Waits(error)),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+async fn is_given_up(connection: &mut PgConnection, id: SchemaId) -> Result<bool, CatalogError> {
+    let given_up = "SELECT EXISTS (SELECT FROM tributary.schema WHERE id = $1 AND given_up)";
+    Ok(sqlx::query_scalar(given_up).bind(id.0).fetch_one(connection).await?)
 }
 
 /// Whether the columns are what a newer version of the type wants of them.
@@ -161,7 +171,7 @@ async fn waits_on(
     let Some((id, entity)) = id.zip(entity) else { return Ok(None) };
     match Readiness::reach(connection, SchemaId(id), &entity).await? {
         Readiness::Waits(error) => Ok(Some(error)),
-        Readiness::Ready(_) | Readiness::LeftBehind(_) => Ok(None),
+        Readiness::Ready(_) | Readiness::LeftBehind(_) | Readiness::GivenUp(_) => Ok(None),
     }
 }
 

@@ -45,7 +45,8 @@ pub enum Class {
     WrongTopic,
     /// An event or a sample that is older than what is kept, or too far ahead.
     OutOfRange,
-    /// It is of an older version of its type, and the table has changed a column for a newer one.
+    /// It is of a version of its type that the table has left behind for a newer one, or that a
+    /// person has given up.
     Table,
     /// A constraint, a trigger or a limit of PostgreSQL is against it.
     RefusedByDatabase,
@@ -102,7 +103,7 @@ impl Class {
             Self::ImplausibleVersion => "correct the producer's clock or its unit of time",
             Self::WrongTopic => "correct the producer: each kind of record has its topic",
             Self::OutOfRange => "correct the clock or the unit of time, or keep more and replay it",
-            Self::Table => "let the producer write the newer version of the type",
+            Self::Table => "let the producer write the version of the type that the table holds",
             Self::RefusedByDatabase => {
                 "correct the value, or what refuses it in PostgreSQL, then replay the record"
             }

@@ -291,6 +291,39 @@ async fn a_version_that_no_column_can_follow_waits_for_a_statement_that_drops_no
     bench.answers(WAITING, Some(0)).await
 }
 
+#[tokio::test]
+async fn a_version_that_was_a_mistake_waits_until_a_person_gives_it_up() -> Outcome<()> {
+    let mut bench = Bench::start("given-up").await?;
+    let right = Source::start(&bench.world, &avsc("Retracted", &[("size", "long", "")])).await?;
+    right.whole(LIVE, ("a", Version::now()), &[("size", Value::Long(1))]).await?;
+    bench.answers("SELECT count(*) FROM inventory.retracted", Some(1)).await?;
+    open_registry(&bench.world, "test.Retracted").await?;
+    let wrong = Source::start(&bench.world, &avsc("Retracted", &[("size", "string", "")])).await?;
+    wrong.whole(LIVE, ("b", Version::now()), &[("size", "large".into())]).await?;
+    condition(&mut bench, "retracted").await?;
+    // The producer was rolled back: nobody needs the other version any more.
+    right.whole(LIVE, ("b", Version::now()), &[("size", Value::Long(2))]).await?;
+    bench.answers("SELECT sum(size)::bigint FROM inventory.retracted", Some(3)).await?;
+    bench.answers(WAITING, Some(1)).await?;
+
+    bench
+        .sql(
+            "UPDATE tributary.schema SET given_up = true
+             WHERE id = (SELECT schema_id FROM tributary.waiting WHERE type = 'retracted')",
+        )
+        .await?;
+    bench.answers(WAITING, Some(0)).await?;
+    bench.admin_shows("/metrics", "dead_letters_total{class=\"table\"} 1").await?;
+    bench.answers("SELECT count(skipped_from) FROM tributary.position", Some(0)).await?;
+    let letters = bench.source.letters().await?;
+    let message = letters[0].header(header::MESSAGE).unwrap_or_default();
+    assert!(message.contains("was given up by a person"), "{message}");
+    right.whole(LIVE, ("c", Version::now()), &[("size", Value::Long(4))]).await?;
+    bench.answers("SELECT sum(size)::bigint FROM inventory.retracted", Some(7)).await?;
+    assert_eq!(bench.source.count(Topic::DeadLetters).await?, 1);
+    Ok(())
+}
+
 /// A persister that may change rows, and no tables.
 async fn without_rights(name: &str) -> Outcome<Bench> {
     let world = World::start(name, &MIGRATED).await?;
