@@ -53,9 +53,13 @@ pub(super) async fn crash(world: &World) -> Outcome<()> {
     Ok(gone.await?)
 }
 
-/// Throws out whoever is connected, and lets nobody in.
-const CLOSE: &str = "ALTER DATABASE \"{}\" ALLOW_CONNECTIONS false;
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'";
+/// Lets nobody in. A statement of its own: whoever is thrown out would come in again before its
+/// commit.
+const CLOSE: &str = "ALTER DATABASE \"{}\" ALLOW_CONNECTIONS false";
+
+/// Throws out whoever is connected.
+const THROW_OUT: &str =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'";
 
 impl Surroundings {
     async fn crash_database(&mut self) -> Outcome<()> {
@@ -146,14 +150,14 @@ async fn a_database_that_loses_commits_or_connections_or_is_gone_or_goes_back_lo
     assert_eq!(all.members[1].output()?.matches("revoked").count(), revoked);
 
     let open = "ALTER DATABASE \"{}\" ALLOW_CONNECTIONS true";
-    all.administer(&[CLOSE, "CREATE DATABASE \"{}-old\" TEMPLATE \"{}\" OWNER tributary", open])
-        .await?;
+    let copy = "CREATE DATABASE \"{}-old\" TEMPLATE \"{}\" OWNER tributary";
+    all.administer(&[CLOSE, THROW_OUT, copy, open]).await?;
     all.load.publish(200).await?;
     // The older state knows other owners than those of now.
     all.members[0].restart()?;
     all.load.publish(300).await?;
     let rename = "ALTER DATABASE \"{}-old\" RENAME TO \"{}\"";
-    all.administer(&[CLOSE, "DROP DATABASE \"{}\"", rename]).await?;
+    all.administer(&[CLOSE, THROW_OUT, "DROP DATABASE \"{}\"", rename]).await?;
     all.load.publish(100).await?;
     all.prove("a restore of an old backup").await
 }
