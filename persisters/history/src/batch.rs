@@ -78,8 +78,7 @@ impl Batch {
         Self { records }
     }
 
-    /// Decodes a record of the batch's kind, written under the schema `writer`, and adds it; gives
-    /// how many rows it may become.
+    /// Decodes a record of the batch's kind, written under the schema `writer`, and adds it.
     ///
     /// # Errors
     /// [`Reject`]: [`Class::InvalidRecord`] or [`Class::OutOfRange`].
@@ -88,20 +87,18 @@ impl Batch {
         origin: usize,
         (writer, avro): (&Schema, &[u8]),
         window: &Window,
-    ) -> Result<usize, Reject> {
+    ) -> Result<(), Reject> {
         match &mut self.records {
             Records::Events(events) => {
                 let record = Happened { event: event(writer, avro, window)?, is_counted: false };
                 events.push(Numbered { origin, record });
-                Ok(1)
             }
             Records::Samples(polls) => {
                 let record = Poll { samples: poll(writer, avro, window)?, ids: Vec::new() };
-                let rows = record.samples.series.iter().map(|series| series.values.len()).sum();
                 polls.push(Numbered { origin, record });
-                Ok(rows)
             }
         }
+        Ok(())
     }
 
     /// Writes the rows inside of the caller's transaction; gives how many are new. The batch must

@@ -125,6 +125,7 @@ impl Apply<'_> {
         rest.iter().for_each(|group| known.add(group, None));
         let (compared, read) =
             (self.batch.compared(&single, self.licensed), self.batch.look_up(&rest));
+        let mut void = Vec::new();
         for (statement, groups, parameters) in
             [(&self.statements.compare, &single, compared), (&self.statements.read, &rest, read)]
         {
@@ -136,9 +137,31 @@ impl Apply<'_> {
                 let ord: i64 = row.try_get("ord")?;
                 let group = groups[usize::try_from(ord - 1).unwrap_or(0)];
                 known.add(group, self.stored(row, sets)?);
+                if row.try_get::<Option<bool>, _>("is_void")?.unwrap_or_default() {
+                    void.push(group.clone());
+                }
             }
         }
+        if self.licensed && !void.is_empty() {
+            self.leave_same(connection, &void, &mut known).await?;
+        }
         Ok(known)
+    }
+
+    /// Forgets rows without a digest whose values are those of their records: they need not be
+    /// written either.
+    async fn leave_same(
+        &self,
+        connection: &mut PgConnection,
+        void: &[Group],
+        known: &mut Known,
+    ) -> Result<(), InventoryError> {
+        let same = bind(&self.statements.same, self.batch.values(void));
+        for row in same.fetch_all(connection).await? {
+            let ord: i64 = row.try_get("ord")?;
+            known.forget(&void[usize::try_from(ord - 1).unwrap_or(0)]);
+        }
+        Ok(())
     }
 
     fn fold(&self, groups: &[Group], known: &Known) -> Vec<Write> {
@@ -241,6 +264,10 @@ impl Known {
 
     fn add(&mut self, group: &Group, stored: Option<Stored>) {
         self.0.insert(group.records[0], stored);
+    }
+
+    fn forget(&mut self, group: &Group) {
+        self.0.remove(&group.records[0]);
     }
 
     fn contains(&self, group: &Group) -> bool {

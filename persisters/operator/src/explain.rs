@@ -115,10 +115,12 @@ impl Explained {
     }
 
     fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let Statements { read, compare, insert, copy, update, overwrite, patch } = &self.statements;
+        let Statements { read, compare, same, insert, copy, update, overwrite, patch } =
+            &self.statements;
         let all = [
             ("read", Some(read)),
             ("compare", Some(compare)),
+            ("same", Some(same)),
             ("insert", Some(insert)),
             ("copy", copy.as_ref()),
             ("update", Some(update)),

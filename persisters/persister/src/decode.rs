@@ -165,10 +165,6 @@ fn meaning<'a>(record: &'a Incoming, known: &'a Known) -> Result<(&'a Meaning, &
     Ok((known.meaning(id).ok_or_else(unknown)?, avro))
 }
 
-/// The most rows of events or samples of a step, but for those of its last record: a record of
-/// samples becomes hundreds.
-const ROWS_MAX: usize = 100_000;
-
 /// Decodes fetched events or samples whose schema ids have been looked up.
 #[must_use]
 pub fn decode_history(
@@ -177,7 +173,7 @@ pub fn decode_history(
     (kind, window): (history::Kind, history::Window),
 ) -> Decoded {
     let mut decoded = Decoded::default();
-    let (mut batch, mut rows) = (history::Batch::new(kind), 0);
+    let mut batch = history::Batch::new(kind);
     for (origin, record) in fetched.iter().enumerate() {
         let added = meaning(record, known).and_then(|(meaning, avro)| match meaning {
             Meaning::Refused(class, reason) => Err((*class, reason.clone())),
@@ -186,14 +182,8 @@ pub fn decode_history(
             }
             _ => Err(wrong_topic()),
         });
-        match added {
-            Ok(added) => rows += added,
-            Err((class, message)) => decoded.rejected.push(Rejected { origin, class, message }),
-        }
-        if rows >= ROWS_MAX {
-            let work = Work::History(std::mem::replace(&mut batch, history::Batch::new(kind)));
-            decoded.steps.push(Step { work, end: origin + 1 });
-            rows = 0;
+        if let Err((class, message)) = added {
+            decoded.rejected.push(Rejected { origin, class, message });
         }
     }
     decoded.steps.push(Step { work: Work::History(batch), end: fetched.len() });

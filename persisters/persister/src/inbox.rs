@@ -2,6 +2,7 @@
 
 use crate::decode::{Decoded, decode, decode_history};
 use crate::error::PersistError;
+use crate::metrics::Lane;
 use catalog::Known;
 use plan::Spare;
 use records::Version;
@@ -47,13 +48,41 @@ pub(crate) struct Batch {
     pub(crate) decoded: Option<(Arc<Known>, Decoded)>,
 }
 
+/// The most bytes of a batch but for its last record, of a lane of the inventory.
+const BYTES_MAX: usize = 2 << 20;
+
+/// The same of events and samples: half a mebibyte of samples is some fifty thousand rows.
+const HISTORY_BYTES_MAX: usize = 512 << 10;
+
+/// How much was put into a batch, or how much may be.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fill {
+    records: usize,
+    bytes: usize,
+}
+
+impl Fill {
+    /// A full batch of a lane whose batches have at most so many records.
+    pub(crate) const fn full(lane: Lane, records: usize) -> Self {
+        let bytes = if lane.history().is_some() { HISTORY_BYTES_MAX } else { BYTES_MAX };
+        Self { records, bytes }
+    }
+
+    pub(crate) fn add(&mut self, record: &Incoming) {
+        self.records += 1;
+        self.bytes += record.size();
+    }
+}
+
 /// The events that have not been taken up yet.
 pub(crate) struct Inbox {
     events: mpsc::Receiver<Event>,
-    /// The most records of a batch.
-    records_max: usize,
+    /// How much a full batch has.
+    full: Fill,
     /// What was read ahead and is not a full batch.
     ahead: VecDeque<Event>,
+    /// How much of a batch that is.
+    fill: Fill,
     /// Whether something else than a record was read ahead: then no more is.
     is_cut: bool,
     is_closed: bool,
@@ -62,9 +91,10 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    pub(crate) const fn new(events: mpsc::Receiver<Event>, records_max: usize) -> Self {
-        let (is_cut, is_closed) = (false, false);
-        Self { events, records_max, ahead: VecDeque::new(), is_cut, is_closed, decoding: None }
+    pub(crate) fn new(events: mpsc::Receiver<Event>, full: Fill) -> Self {
+        let (ahead, fill) = (VecDeque::new(), Fill::default());
+        let (is_cut, is_closed, decoding) = (false, false, None);
+        Self { events, full, ahead, fill, is_cut, is_closed, decoding }
     }
 
     /// Waits until there is something; `false`: never again.
@@ -87,8 +117,9 @@ impl Inbox {
                 biased;
                 done = &mut work => return done,
                 () = self.read(), if self.has_room() => {
-                    if self.ahead.len() == self.records_max && !self.is_cut {
+                    if self.is_full(&self.fill) && !self.is_cut {
                         let records = self.ahead.drain(..).filter_map(Event::into_record).collect();
+                        self.fill = Fill::default();
                         let decoder = decoder.clone();
                         self.decoding = Some(spawn_blocking(|| decoder.decode_ahead(records)));
                     }
@@ -111,20 +142,34 @@ impl Inbox {
     /// The next event that has arrived.
     pub(crate) fn next(&mut self) -> Option<Event> {
         let next = self.ahead.pop_front().or_else(|| self.events.try_recv().ok());
-        self.is_cut &= !self.ahead.is_empty();
+        if self.ahead.is_empty() {
+            self.is_cut = false;
+            self.fill = Fill::default();
+        }
         next
     }
 
+    /// At least one event, and all others that have arrived and find room.
     async fn read(&mut self) {
-        let room = self.records_max - self.ahead.len();
-        let mut arrived = Vec::new();
-        self.is_closed = self.events.recv_many(&mut arrived, room).await == 0;
-        self.is_cut |= arrived.iter().any(|event| !matches!(event, Event::Record(_)));
-        self.ahead.extend(arrived);
+        let mut event = self.events.recv().await;
+        self.is_closed = event.is_none();
+        while let Some(arrived) = event {
+            match &arrived {
+                Event::Record(record) => self.fill.add(record),
+                _ => self.is_cut = true,
+            }
+            self.ahead.push_back(arrived);
+            event = if self.has_room() { self.events.try_recv().ok() } else { None };
+        }
+    }
+
+    /// Whether that is a full batch.
+    pub(crate) const fn is_full(&self, fill: &Fill) -> bool {
+        fill.records >= self.full.records || fill.bytes >= self.full.bytes
     }
 
     fn has_room(&self) -> bool {
-        let is_full = self.ahead.len() >= self.records_max || self.decoding.is_some();
+        let is_full = self.is_full(&self.fill) || self.decoding.is_some();
         !is_full && !self.is_cut && !self.is_closed
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::dead_letters::DeadLetters;
 use crate::error::PersistError;
-use crate::inbox::{Batch, Inbox};
+use crate::inbox::{Batch, Fill, Inbox};
 use crate::metrics::{Lane as LaneName, Metrics};
 use crate::seen::Seen;
 use catalog::Types;
@@ -107,7 +107,8 @@ impl Lane {
         stop: CancellationToken,
     ) -> Result<(), PersistError> {
         let known = history::Known::new(&self.history);
-        let (name, mut inbox) = (self.name, Inbox::new(events, self.batch_records));
+        let (name, mut inbox) =
+            (self.name, Inbox::new(events, Fill::full(self.name, self.batch_records)));
         let mut running = Running {
             lane: &mut self,
             connection: None,
@@ -163,7 +164,7 @@ impl Running<'_> {
 
     /// The next records, as many as have arrived; none when only the assignment has changed.
     async fn fetch(&mut self, inbox: &mut Inbox) -> Result<Batch, PersistError> {
-        let mut fetched = Vec::new();
+        let (mut fetched, mut fill) = (Vec::new(), Fill::default());
         if let Some(mut batch) = inbox.decoded().await? {
             let known = batch.records.len();
             batch.records.retain(|record| self.is_ours(record));
@@ -176,7 +177,10 @@ impl Running<'_> {
         }
         while let Some(event) = inbox.next() {
             match event {
-                Event::Record(record) if self.is_ours(&record) => fetched.push(record),
+                Event::Record(record) if self.is_ours(&record) => {
+                    fill.add(&record);
+                    fetched.push(record);
+                }
                 Event::Record(_) => {}
                 Event::AtEnd { partition, next } => drop(self.ends.insert(partition, next)),
                 Event::Assigned { partition, start } => {
@@ -195,7 +199,7 @@ impl Running<'_> {
                 Event::Problem(problem) if problem.is_final() => return Err(problem.into()),
                 Event::Problem(problem) => tracing::warn!("{}", chassis::exit::chain(&problem)),
             }
-            if fetched.len() >= self.lane.batch_records {
+            if inbox.is_full(&fill) {
                 break;
             }
         }

@@ -7,6 +7,33 @@ use crate::fold::{Cell, Write, Writes};
 use records::Version;
 use records::model::{AttributeIndex, Row};
 
+/// What a group's records make of a row of which nothing is known; a value that stays is
+/// [`Cell::Stored`].
+fn laid_over(batch: &Batch, group: &Group) -> Row<Cell> {
+    let mut row = Row::new(batch.layout.attributes.len(), Version::NEVER);
+    row.values.fill(Some(Cell::Stored));
+    for record in group.records.iter().map(|number| &batch.records[*number]) {
+        row.apply(record.version, &batch.change(record), Version::NEVER);
+    }
+    row
+}
+
+impl Batch {
+    /// The parameters of `Statements::same`, for groups of one whole record each.
+    #[must_use]
+    pub fn values(&self, groups: &[Group]) -> Vec<Array> {
+        let write = |group: &Group| {
+            let (record, row) = (group.records[0], laid_over(self, group));
+            Write { record, xmin: None, row }
+        };
+        let rows: Vec<Write> = groups.iter().map(write).collect();
+        let writes = Writes::new(self, &rows);
+        let all = 0..self.layout.attributes.len();
+        let keys = writes.keys().into_iter();
+        keys.chain(writes.masks()).chain(all.map(|index| writes.attribute(index))).collect()
+    }
+}
+
 /// Rows to be written on that condition, with the oldest version of each one's records.
 #[derive(Debug, Default)]
 pub struct Overlays {
@@ -27,11 +54,7 @@ impl Overlays {
         if oldest < cover || records().any(|record| matches!(record.kind, Kind::Delete)) {
             return Err(group);
         }
-        let mut row = Row::new(batch.layout.attributes.len(), Version::NEVER);
-        row.values.fill(Some(Cell::Stored));
-        for record in records() {
-            row.apply(record.version, &batch.change(record), Version::NEVER);
-        }
+        let mut row = laid_over(batch, &group);
         let is_whole = row.base.is_some() && !row.values.contains(&Some(Cell::Stored));
         let is_partial = row.base.is_none() && !row.exceptions.is_empty();
         if !is_whole && !is_partial {

@@ -29,8 +29,10 @@ pub struct Statements {
     pub read: String,
     /// The same, for whole records that are compared with the rows by their digests: rows that are
     /// alive, whole and equal, and of the given version if one is given, are left out; keys without
-    /// a row have nulls.
+    /// a row have nulls. `is_void`: the row has no digest that holds.
     pub compare: String,
+    /// Whole records whose values are those of their living rows: their numbers.
+    pub same: String,
     /// New rows; what exists meanwhile is left alone.
     pub insert: String,
     /// New rows that are alive, as a binary stream; an existing one fails it. `None` if a column
@@ -53,6 +55,7 @@ impl Statements {
         Self {
             read: read(layout),
             compare: compare(layout),
+            same: same(layout),
             insert: insert(layout),
             copy: copy(layout),
             update: update(layout, &all),
@@ -213,9 +216,12 @@ fn register(name: &str) -> String {
 const READ: &str = "SELECT i.ord, t.xmin::text::bigint AS xmin, t.existence_version, t.alive, \
      t.floor_version, t.base_version, t.base_schema, t.exceptions::text AS exceptions";
 
+/// Somebody has written the row since its digest was made, or none could be made.
+const IS_VOID: &str = "(t.base_digest IS NULL OR t.base_xid <> t.xmin) AS is_void";
+
 fn read(layout: &Layout) -> String {
     format!(
-        "{READ}\nFROM {}\nJOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id",
+        "{READ}, false AS is_void\nFROM {}\nJOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id",
         unnest(&keys()),
         table(layout)
     )
@@ -225,12 +231,26 @@ fn compare(layout: &Layout) -> String {
     let compared = ["base_digest", "base_version"].map(|name| (name.to_owned(), "bigint[]"));
     let columns: Vec<_> = keys().into_iter().chain(compared).collect();
     format!(
-        "{READ}\nFROM {}\nLEFT JOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id\n\
+        "{READ}, {IS_VOID}\nFROM {}\nLEFT JOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id\n\
          WHERE (t.alive AND t.base_version IS NOT NULL \
          AND t.base_digest = i.base_digest AND t.base_xid = t.xmin \
          AND coalesce(i.base_version, t.base_version) = t.base_version) IS NOT TRUE",
         unnest(&columns),
         table(layout)
+    )
+}
+
+/// Its parameters are those of [`Batch::values`](crate::Batch::values).
+fn same(layout: &Layout) -> String {
+    let columns: Vec<_> =
+        keys().into_iter().chain(masks(layout)).chain(attributes(layout)).collect();
+    let changes = layout.attributes.iter().enumerate().map(changes_if_touched);
+    format!(
+        "SELECT i.ord\nFROM {}\nJOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id\n\
+         WHERE t.alive AND t.base_version IS NOT NULL AND NOT (false{})",
+        unnest(&columns),
+        table(layout),
+        changes.collect::<String>()
     )
 }
 

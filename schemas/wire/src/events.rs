@@ -114,6 +114,13 @@ impl Incoming {
     pub const fn place(&self) -> (Partition, Offset) {
         (self.partition, self.offset)
     }
+
+    /// The bytes of its key and its value.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let of = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        of(&self.key) + of(&self.payload)
+    }
 }
 
 impl From<&BorrowedMessage<'_>> for Incoming {
