@@ -216,12 +216,14 @@ fn register(name: &str) -> String {
 const READ: &str = "SELECT i.ord, t.xmin::text::bigint AS xmin, t.existence_version, t.alive, \
      t.floor_version, t.base_version, t.base_schema, t.exceptions::text AS exceptions";
 
+const ON_KEY: &str = "ON t.source = i.source AND t.native_id = i.native_id";
+
 /// Somebody has written the row since its digest was made, or none could be made.
 const IS_VOID: &str = "(t.base_digest IS NULL OR t.base_xid <> t.xmin) AS is_void";
 
 fn read(layout: &Layout) -> String {
     format!(
-        "{READ}, false AS is_void\nFROM {}\nJOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id",
+        "{READ}, false AS is_void\nFROM {}\nJOIN {} AS t {ON_KEY}",
         unnest(&keys()),
         table(layout)
     )
@@ -231,7 +233,7 @@ fn compare(layout: &Layout) -> String {
     let compared = ["base_digest", "base_version"].map(|name| (name.to_owned(), "bigint[]"));
     let columns: Vec<_> = keys().into_iter().chain(compared).collect();
     format!(
-        "{READ}, {IS_VOID}\nFROM {}\nLEFT JOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id\n\
+        "{READ}, {IS_VOID}\nFROM {}\nLEFT JOIN {} AS t {ON_KEY}\n\
          WHERE (t.alive AND t.base_version IS NOT NULL \
          AND t.base_digest = i.base_digest AND t.base_xid = t.xmin \
          AND coalesce(i.base_version, t.base_version) = t.base_version) IS NOT TRUE",
@@ -246,7 +248,7 @@ fn same(layout: &Layout) -> String {
         keys().into_iter().chain(masks(layout)).chain(attributes(layout)).collect();
     let changes = layout.attributes.iter().enumerate().map(changes_if_touched);
     format!(
-        "SELECT i.ord\nFROM {}\nJOIN {} AS t ON t.source = i.source AND t.native_id = i.native_id\n\
+        "SELECT i.ord\nFROM {}\nJOIN {} AS t {ON_KEY}\n\
          WHERE t.alive AND t.base_version IS NOT NULL AND NOT (false{})",
         unnest(&columns),
         table(layout),

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// How many updates each object of [`Workload::Hot`] gets.
 const UPDATES: u64 = 10;
 
+/// How many objects of [`Workload::Hot`] are busy at a time: the next ones come when these have got
+/// all of their updates.
+const BUSY: u64 = 100;
+
 /// A prime larger than any number of objects: its multiples visit all of them, in no order. It is
 /// Knuth's, near the golden ratio of 2^32; its rest by a round number is far from zero, otherwise
 /// they would be visited in steps of some objects, page after page.
@@ -26,7 +30,7 @@ pub enum Workload {
     Changed,
     /// Two attributes of every object.
     Partial,
-    /// Ten updates of each tenth object.
+    /// Ten updates of each tenth object, close together.
     Hot,
 }
 
@@ -93,8 +97,8 @@ impl Workload {
     /// The smallest version that an object has after all records.
     #[must_use]
     pub fn last_versions(self, records: u64, epoch: Version) -> Version {
-        let repeats = records - self.objects(records);
-        self.first_version(epoch).plus(Duration::from_micros(repeats))
+        let last_turn = records / self.objects(records) - 1;
+        self.first_version(epoch).plus(Duration::from_micros(last_turn * records))
     }
 
     /// The records, in the order in which they are sent.
@@ -113,19 +117,37 @@ impl Workload {
     ) -> impl Iterator<Item = Item> {
         let first = self.first_version(epoch);
         range.map(move |index| {
-            let (object, turn) = (index % objects, index / objects);
+            let (object, turn) = match self {
+                Self::Hot => busy(objects, index),
+                _ => (index % objects, index / objects),
+            };
             let version = first.plus(Duration::from_micros(turn));
             match self {
                 Self::Load | Self::Unchanged => Item { object, changes: 0, version },
                 Self::Changed => Item { object, changes: u64::from(index % 100 == 0), version },
-                Self::Partial | Self::Hot => Item {
+                Self::Partial => Item {
                     object: index.wrapping_mul(STRIDE) % objects,
                     changes: 1 + turn,
                     version: first.plus(Duration::from_micros(index)),
                 },
+                Self::Hot => Item {
+                    object: object.wrapping_mul(STRIDE) % objects,
+                    changes: 1 + turn,
+                    // Those of a turn are newer than those of all turns before.
+                    version: first.plus(Duration::from_micros(turn * objects * UPDATES + index)),
+                },
             }
         })
     }
+}
+
+/// Which object a record of hot keys is about, and how many it has had before.
+const fn busy(objects: u64, index: u64) -> (u64, u64) {
+    let first = index / (BUSY * UPDATES) * BUSY;
+    let rest = objects.saturating_sub(first);
+    let count = if rest < BUSY { rest } else { BUSY };
+    let place = index - first * UPDATES;
+    (first + place % count, place / count)
 }
 
 #[cfg(test)]
@@ -136,14 +158,21 @@ mod tests {
     #[test]
     fn hot_keys_get_ten_updates_each_and_others_one_record() {
         for workload in Workload::value_variants() {
-            let mut updates = BTreeMap::<u64, Vec<u64>>::new();
-            for item in workload.items(1_000, Version::from_micros(0)) {
-                updates.entry(item.object).or_default().push(item.changes);
+            let mut updates = BTreeMap::<u64, Vec<Item>>::new();
+            let (records, epoch) = (1_250, Version::from_micros(0));
+            for item in workload.items(records, epoch) {
+                updates.entry(item.object).or_default().push(item);
             }
-            assert_eq!(updates.len() as u64, workload.objects(1_000));
+            assert_eq!(updates.len() as u64, workload.objects(records));
             let each = if *workload == Workload::Hot { 10 } else { 1 };
-            assert!(updates.values().all(|changes| changes.len() == each));
-            assert!(updates.values().all(|changes| changes.is_sorted()));
+            let last = workload.last_versions(records, epoch);
+            for of_object in updates.values() {
+                assert_eq!(of_object.len(), each);
+                assert!(of_object.is_sorted_by(|a, b| a.version < b.version));
+                assert!(of_object.is_sorted_by(|a, b| a.changes < b.changes));
+                let newest = of_object.iter().filter(|item| item.version >= last);
+                assert_eq!(newest.count(), 1, "{of_object:?}");
+            }
         }
     }
 
