@@ -154,7 +154,7 @@ impl FromStr for Origin {
         let topic = parts.next().filter(|topic| !topic.is_empty()).map(str::to_owned);
         match (topic, partition, offset) {
             (Some(topic), Some(partition), Some(offset)) => Ok(Self { topic, partition, offset }),
-            _ => Err(format!("{id:?} is no id of a dead letter, which is TOPIC/PARTITION/OFFSET")),
+            _ => Err(format!("{id:?} is no place of a record, which is TOPIC/PARTITION/OFFSET")),
         }
     }
 }
