@@ -15,6 +15,7 @@ use history::Upkeep;
 use positions::{Keeper, Member, Owner, Ownership, Progress, Readers, Refresh};
 use records::{Topic, Version};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -31,6 +32,11 @@ const BESIDE: [(LaneName, Topic); 3] = [
     (LaneName::Metrics, Topic::Metrics),
 ];
 
+/// How long partitions may be without an owner before this member leaves the group and joins anew
+/// for them; each time the next one is twice as far away, as far as the most.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE_MAX: Duration = Duration::from_mins(10);
+
 /// A lane's reader: its thread, and what it fetches.
 struct Opened {
     name: LaneName,
@@ -45,7 +51,7 @@ struct Opened {
 /// Kafka fences a member when another one joins under its lasting name. To Kafka that is also the
 /// member itself, which has joined again after an outage while its client still repeats a commit of
 /// before: then it begins anew. So it does when topics turn out to have other logs, because Kafka's
-/// clients hold on to the old ones.
+/// clients hold on to the old ones, and when what an earlier start of it had is nobody's.
 ///
 /// # Errors
 /// What a person must mend; everything else is tried again.
@@ -60,11 +66,14 @@ pub async fn run(
         instance: settings.instance.clone(),
         started: Version::now(),
     };
+    let mut patience = PATIENCE;
     loop {
-        let ended = run_as(&member, settings, (metrics, health), stop.child_token()).await;
+        let joined = (&member, patience);
+        let ended = run_as(joined, settings, (metrics, health), stop.child_token()).await;
+        patience = PATIENCE_MAX.min(2 * patience);
         match ended {
             _ if stop.is_cancelled() => return ended,
-            Ok(()) => tracing::warn!("topics have other logs than before; joining anew"),
+            Ok(()) => tracing::warn!("joining the group anew"),
             Err(PersistError::Kafka(KafkaProblem::NameTaken))
                 if !is_replaced(&member, settings).await =>
             {
@@ -90,7 +99,7 @@ async fn is_replaced(member: &Member, settings: &Settings) -> bool {
 }
 
 async fn run_as(
-    member: &Member,
+    member: (&Member, Duration),
     settings: &Settings,
     (metrics, health): (&Metrics, &Health),
     stop: CancellationToken,
@@ -184,7 +193,7 @@ fn express(
 
 /// Starts the readers; the live one, which joins the group, comes first.
 fn open(
-    member: &Member,
+    (member, patience): (&Member, Duration),
     settings: &Settings,
     keeper: &Keeper,
     (health, stop): (&Health, &CancellationToken),
@@ -201,6 +210,8 @@ fn open(
     let ownership = Arc::new(Ownership {
         runtime: Handle::current(),
         database: settings.database.clone(),
+        member: member.clone(),
+        patience,
         live: owner.clone(),
         beside: beside.iter().map(|lane| (lane.owner.clone(), lane.reader.handle())).collect(),
         keeper: keeper.clone(),

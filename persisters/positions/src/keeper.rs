@@ -103,6 +103,7 @@ impl Keeper {
         transaction.commit().await?;
         if self.readers.know(&owner.topic) && lost.iter().any(|lost| lost.loss.is_of_another_log())
         {
+            tracing::warn!(topic = owner.topic, "the topic has another log than before");
             self.readers.stop.cancel();
         }
         let begins: HashMap<Partition, Offset> =

@@ -6,6 +6,7 @@ mod error;
 mod gap;
 mod judge;
 mod keeper;
+mod left;
 mod owner;
 mod ownership;
 mod progress;

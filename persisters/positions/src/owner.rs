@@ -28,12 +28,22 @@ impl Member {
             sqlx::query_scalar("SELECT DISTINCT owner FROM tributary.position")
                 .fetch_all(connection)
                 .await?;
-        Ok(self.instance.is_some() && owners.iter().any(|owner| self.is_older_than(owner)))
+        Ok(owners.iter().any(|owner| self.is_older_than(owner)))
     }
 
     fn is_older_than(&self, owner: &str) -> bool {
-        let started = owner.strip_prefix(&self.prefix()).and_then(|at| at.parse::<i64>().ok());
-        started.is_some_and(|started| started > self.started.micros())
+        self.started_as(owner).is_some_and(|started| started > self.started.micros())
+    }
+
+    /// Whether this is a later start of a position's owner.
+    pub(crate) fn is_newer_than(&self, owner: &str) -> bool {
+        self.started_as(owner).is_some_and(|started| started < self.started.micros())
+    }
+
+    /// When an owner of the same lasting name was started.
+    fn started_as(&self, owner: &str) -> Option<i64> {
+        self.instance.as_ref()?;
+        owner.strip_prefix(&self.prefix())?.parse().ok()
     }
 
     fn prefix(&self) -> String {

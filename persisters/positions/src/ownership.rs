@@ -1,7 +1,8 @@
 //! Who owns what: partitions of all lanes come and go together.
 
+use crate::left::look_after;
 use crate::owner::take_over;
-use crate::{Keeper, Owner, PositionError};
+use crate::{Keeper, Member, Owner, PositionError};
 use chassis::{Backoff, Health};
 use records::{Offset, Partition};
 use schemas::database::{DatabaseSettings, connect_one};
@@ -17,6 +18,10 @@ pub struct Ownership {
     pub runtime: Handle,
     /// Where connections come from.
     pub database: DatabaseSettings,
+    /// Who takes them over.
+    pub member: Member,
+    /// How long partitions that an earlier start of the member had may be without another owner.
+    pub patience: Duration,
     /// Whose positions of the live lane.
     pub live: Owner,
     /// Whose positions of the other lanes, and commands to their readers.
@@ -72,6 +77,12 @@ impl Ownership {
         Ok(())
     }
 
+    fn look_after_what_is_left(&self) {
+        let places = (self.database.clone(), self.live.clone(), self.keeper.clone());
+        let looked = look_after(self.member.clone(), self.patience, places);
+        self.runtime.spawn(self.stop.clone().run_until_cancelled_owned(looked));
+    }
+
     async fn patiently(&self, partitions: &[Partition]) -> Option<(Next, Vec<Next>)> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
@@ -98,6 +109,7 @@ impl Positions for Ownership {
         };
         tracing::info!(partitions = partitions.len(), "partitions assigned");
         self.health.ready("group", Ok(()));
+        self.look_after_what_is_left();
         for ((_, reader), next) in self.beside.iter().zip(beside) {
             reader.assign(starts(next));
         }

@@ -237,9 +237,10 @@ impl Worker {
         self.events().tell_revoked(partitions);
     }
 
-    /// Each partition by itself: one that was revoked meanwhile can't be sought.
+    /// Each partition by itself; one that was revoked meanwhile is its next owner's.
     fn reset(&self, starts: &[(Partition, PartitionStart)]) {
-        for (partition, start) in starts {
+        let is_assigned = |(partition, _): &&(_, _)| self.events().is_assigned(*partition);
+        for (partition, start) in starts.iter().filter(is_assigned) {
             let list = self.place().list([(*partition, start.offset())]);
             match self.seek(&list).or_else(|_| self.begin_anew(&list)) {
                 Ok(()) => self.events().tell_assigned(&[(*partition, *start)]),

@@ -118,6 +118,10 @@ impl EventSink {
         }
     }
 
+    pub(crate) fn is_assigned(&self, partition: Partition) -> bool {
+        self.with_routes(|routes| routes.contains_key(&partition))
+    }
+
     fn with_routes<T>(&self, work: impl FnOnce(&mut HashMap<Partition, Route>) -> T) -> T {
         work(&mut self.routes.lock().unwrap_or_else(PoisonError::into_inner))
     }
