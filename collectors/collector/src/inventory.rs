@@ -13,6 +13,7 @@ use records::topics::{extent_key, object_key};
 use records::{EncodeError, NativeId, SourceName, Topic, TypeName, Upsert, Version};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The stream that [`Position`] is about.
 const STREAM: &str = "inventory";
@@ -29,6 +30,8 @@ pub struct Inventory<O> {
     metrics: crate::Metrics,
     guard: Guard,
     pace: Pace,
+    /// When the stream has begun.
+    begun: Instant,
     /// Ids that listings have seen and not yet completed.
     listed: BTreeMap<(Version, TypeName), Vec<String>>,
     listing: Version,
@@ -62,6 +65,7 @@ impl<O: Outlet> Inventory<O> {
             metrics: context.metrics.clone(),
             guard,
             pace,
+            begun: Instant::now(),
             listed: BTreeMap::new(),
             listing: Version::NEVER,
             listing_ended: Version::NEVER,
@@ -70,6 +74,7 @@ impl<O: Outlet> Inventory<O> {
 
     /// A stream begins: listings that an earlier one did not complete are void.
     pub fn begin(&mut self) {
+        self.begun = Instant::now();
         self.listed.clear();
     }
 
@@ -186,7 +191,7 @@ impl<O: Outlet> Inventory<O> {
         self.outlet.acknowledged().await?;
         self.listing_ended = version;
         self.metrics.listings.inc();
-        let seconds = version.age_seconds(Version::now());
+        let seconds = self.begun.elapsed().as_secs_f64();
         tracing::info!(objects, seconds, "listing complete and acknowledged");
         Ok(())
     }

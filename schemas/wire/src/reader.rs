@@ -6,15 +6,15 @@
 use crate::events::{Event, PartitionStart};
 use crate::handle::{Command, ReaderHandle};
 use crate::place::Place;
+use crate::quiet::Outage;
 use crate::rebalance::{Positions, Rebalancing};
 use crate::room::Room;
 use crate::sink::EventSink;
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use records::{Offset, Partition};
-use std::cell::Cell;
 use std::sync::{Arc, mpsc as commands};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -29,9 +29,6 @@ const SEEK_MAX: Duration = Duration::from_secs(10);
 const LEAVE_MAX: Duration = Duration::from_secs(5);
 /// How long the client gets to say goodbye once it has no partitions: it does not tell when it has.
 const GOODBYE: Duration = Duration::from_millis(300);
-
-/// How often it is told that no broker answers.
-const OUTAGE_TOLD_EVERY: Duration = Duration::from_secs(30);
 
 /// How to join a consumer group.
 #[derive(Clone)]
@@ -116,7 +113,7 @@ impl Reader {
         }
         let (commands, inbox) = commands::channel();
         let handle = ReaderHandle { commands, place };
-        let worker = Worker { consumer, inbox, stop: stop.clone(), told_outage: Cell::new(None) };
+        let worker = Worker { consumer, inbox, stop: stop.clone(), outage: Outage::default() };
         let thread = std::thread::Builder::new()
             .name("kafka-reader".to_owned())
             .spawn(move || worker.run())
@@ -141,8 +138,7 @@ struct Worker {
     consumer: BaseConsumer<Rebalancing>,
     inbox: commands::Receiver<Command>,
     stop: CancellationToken,
-    /// When it was last told that no broker answers.
-    told_outage: Cell<Option<Instant>>,
+    outage: Outage,
 }
 
 impl Worker {
@@ -153,7 +149,7 @@ impl Worker {
                 None => {}
                 Some(Ok(message)) => self.events().tell_record(&message),
                 Some(Err(KafkaError::PartitionEOF(number))) => self.tell_at_end(Partition(number)),
-                Some(Err(source)) if self.is_old_news(&source) => {}
+                Some(Err(source)) if self.outage.is_old_news(&source) => {}
                 Some(Err(source)) => self.tell_failure("reading", source),
             }
         }
@@ -171,20 +167,6 @@ impl Worker {
         if let Some(KafkaOffset::Offset(next)) = found {
             self.events().tell_at_end(partition, Offset(next));
         }
-    }
-
-    /// The client says many times a second that no broker answers.
-    fn is_old_news(&self, source: &KafkaError) -> bool {
-        let is_outage = matches!(
-            source.rdkafka_error_code(),
-            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)
-        );
-        let told = self.told_outage.get();
-        if !is_outage || told.is_some_and(|told| told.elapsed() < OUTAGE_TOLD_EVERY) {
-            return is_outage;
-        }
-        self.told_outage.set(Some(Instant::now()));
-        false
     }
 
     /// Leaves the group while the client is still open: a static member's close would not say so,

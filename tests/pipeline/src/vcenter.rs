@@ -36,7 +36,18 @@ impl Pipeline {
     /// # Errors
     /// What did not start.
     pub async fn start(name: &str, vms: u32) -> Outcome<Self> {
-        let world = World::start(name, &Template::EMPTY).await?;
+        Self::on(World::start(name, &Template::EMPTY).await?, vms).await
+    }
+
+    /// The same with servers of its own.
+    ///
+    /// # Errors
+    /// What did not start.
+    pub async fn start_alone(name: &str, vms: u32) -> Outcome<Self> {
+        Self::on(World::start_alone(name, &Template::EMPTY).await?, vms).await
+    }
+
+    async fn on(world: World, vms: u32) -> Outcome<Self> {
         let (vcsim, applied) = tokio::join!(world.vcsim(Inventory::Vms(vms)), apply(&world));
         let vcsim = vcsim?;
         applied?;

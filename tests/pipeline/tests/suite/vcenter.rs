@@ -1,8 +1,9 @@
 //! From a real vCenter API to rows, and what must hold whatever is killed on the way.
 
 use harness::wait_until;
-use pipeline::{LONG, Outcome, Pipeline, SOURCE};
+use pipeline::{LONG, Outcome, Pipeline, SOURCE, apply};
 use records::{Topic, Version};
+use std::path::Path;
 use std::time::Instant;
 
 const POWER: &str =
@@ -174,3 +175,27 @@ const CREATE: [&str; 9] = [
     "VM Network",
     "new",
 ];
+
+/// The persister asks for a listing, on a topic that the collector knows of another cluster.
+#[tokio::test]
+async fn a_collector_follows_the_topics_of_another_cluster_and_those_made_anew() -> Outcome<()> {
+    let mut pipeline = Pipeline::start_alone("replaced", 4).await?;
+    pipeline.equals().await?;
+    pipeline.drained().await?;
+    let first = pipeline.collector.id();
+    pipeline.world.parts().kafka.replace().await?;
+    apply(&pipeline.world).await?;
+    sqlx::raw_sql("DELETE FROM inventory_all.host").execute(&mut pipeline.database).await?;
+    pipeline.equals().await?;
+    // To the client the leader of the topic made anew is one of before the restart.
+    pipeline.world.parts().kafka.server.restart().await?;
+    pipeline.direct(|_| ()).await?;
+    let control = format!("{}control", pipeline.world.topic_prefix());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/anew.py");
+    let anew = pipeline.world.python(&script, |command| command.args([&control, "4"]))?;
+    assert!(anew.wait(LONG).await?.success(), "{}", anew.output()?);
+    pipeline.direct(|directive| directive.paused = true).await?;
+    Pipeline::prints(&pipeline.collector, "paused by a directive").await?;
+    assert_eq!(pipeline.collector.id(), first, "{}", pipeline.collector.output()?);
+    Ok(())
+}
