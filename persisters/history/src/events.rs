@@ -21,7 +21,8 @@ const KEEP: &str = "new AS (INSERT INTO events.event_all (source, event_id, occu
      WHERE (m.source, m.event_id, m.occurred_at) = (i.source, i.event_id, i.occurred_at)) \
      ON CONFLICT DO NOTHING RETURNING 1)";
 
-/// Only counts them.
+/// Only counts them. A condition that is no join is looked up in a hash: in this session a join
+/// compares each with each.
 const COUNT: &str = "one AS (SELECT DISTINCT ON (source, event_id, occurred_at) * FROM i), \
      new AS (INSERT INTO events.storm_member (source, event_id, occurred_at) \
      SELECT source, event_id, occurred_at FROM one WHERE NOT EXISTS (SELECT \
@@ -33,7 +34,8 @@ const COUNT: &str = "one AS (SELECT DISTINCT ON (source, event_id, occurred_at) 
      SELECT source, type, coalesce(subject_type, ''), coalesce(subject_id, ''), \
      date_trunc('minute', occurred_at, 'UTC'), (array_agg(severity ORDER BY occurred_at DESC))[1], \
      (array_agg(message ORDER BY occurred_at DESC))[1], count(*), min(occurred_at), \
-     max(occurred_at) FROM new JOIN one USING (source, event_id, occurred_at) \
+     max(occurred_at) FROM one \
+     WHERE ((source, event_id, occurred_at) IN (SELECT * FROM new)) IS TRUE \
      GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 \
      ON CONFLICT (source, type, subject_type, subject_id, minute) DO UPDATE \
      SET count = s.count + excluded.count, \

@@ -26,6 +26,7 @@ pub use error::PersistError;
 pub use inventory::Counts;
 pub use licence::Licence;
 pub use metrics::Metrics;
+pub use partitions::SESSION;
 pub use run::{COMPONENTS, run};
 pub use settings::{DEFAULTS, Settings};
 pub use step::apply;

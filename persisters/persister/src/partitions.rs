@@ -20,12 +20,18 @@ const RELEASE_EVERY: Duration = Duration::from_secs(5);
 /// anew looks like one without news.
 const SETTLE_EVERY: Duration = Duration::from_secs(30);
 
+/// How a session is set whose transactions apply batches.
+///
 /// The comparison of positions makes lost commits good. A member that sleeps in a transaction loses
-/// it before the group gives its partitions away: the next owner would wait for its locks. Batches
-/// look rows up by their keys from the first one on: a plan for the first batches alone would read
-/// whole tables.
-const SESSION: &str = "SET synchronous_commit = off; \
-     SET idle_in_transaction_session_timeout = '5s'; SET plan_cache_mode = force_generic_plan";
+/// it before the group gives its partitions away: the next owner would wait for its locks.
+///
+/// Rows are looked up by their keys, one by one, in the order of the keys. Of a table that is small
+/// or was just made PostgreSQL would read all, and go on so while it grows, until it is analysed.
+/// Its compiler must not start where no other way is there.
+pub const SESSION: &str = "SET synchronous_commit = off; \
+     SET idle_in_transaction_session_timeout = '5s'; SET plan_cache_mode = force_generic_plan; \
+     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+     SET jit = off";
 
 /// How long the table may give a partition to another member than the group does: whoever was
 /// thrown out of the group has heard of it by then.

@@ -92,8 +92,11 @@ impl Report {
     #[must_use]
     pub fn text(&self) -> String {
         let tables = self.tables().into_iter().filter_map(|(_, table)| table.text());
-        let note = "* all runs were disturbed by other processes".to_owned();
-        tables.chain([note]).collect::<Vec<_>>().join("\n\n")
+        let mut text = tables.collect::<Vec<_>>().join("\n\n");
+        if text.contains(" *") {
+            text.push_str("\n\n* all runs were disturbed by other processes");
+        }
+        text
     }
 
     /// For programs.

@@ -159,3 +159,18 @@ async fn a_tombstone_stays_while_the_topics_may_hold_older_records() {
     let ids: Vec<&str> = purged.iter().map(|(_, id)| id.as_str()).collect();
     assert_eq!(ids, ["a"], "b has gone since, and c's version is newer");
 }
+
+/// A plan is kept while the table that it was made for grows.
+#[tokio::test]
+async fn rows_of_a_new_table_are_looked_up_by_their_keys() {
+    let world = World::start("new-table", &MIGRATED).await.unwrap();
+    let kinds = Kinds::register(&world, 90_000).await;
+    let mut member = Member::start(&world, &kinds.registry).await;
+    let record = whole("a", 1);
+    let fetched = [kinds.incoming(&record, "r")];
+    member.records((&Race::default(), 0), (&[record], &fetched)).await;
+    for plan in member.plans(kinds.name(PLACE.kind)).await {
+        assert!(plan.contains("Nested Loop") && plan.contains("_pkey on"), "{plan}");
+        assert!(!plan.contains("Seq Scan"), "{plan}");
+    }
+}

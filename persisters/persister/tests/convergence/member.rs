@@ -6,10 +6,10 @@ use inventory::purge;
 use oracle::history::{Object, Record};
 use oracle::kinds::Kinds;
 use oracle::replay::Done;
-use persister::{Decoded, Licence, PersistError, Types, Work, apply, decode};
-use plan::Spare;
-use records::Version;
-use sqlx::{Connection, PgConnection};
+use persister::{Decoded, Licence, PersistError, SESSION, Types, Work, apply, decode};
+use plan::{Spare, Statements};
+use records::{TypeName, Version};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use wire::{Incoming, Registry};
@@ -50,8 +50,7 @@ pub struct Member {
 impl Member {
     pub async fn start(world: &World, registry: &Registry) -> Self {
         let mut connection = PgConnection::connect(world.database_url()).await.unwrap();
-        let off = "SET synchronous_commit = off";
-        sqlx::query(off).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(SESSION).execute(&mut connection).await.unwrap();
         let types = Types::new(registry.clone());
         Self { connection, types, spare: Spare::default(), licensed: false }
     }
@@ -167,6 +166,27 @@ impl Member {
         }
         transaction.commit().await.unwrap();
         race.end();
+    }
+
+    /// The plans of the statements that look rows of a type up.
+    pub async fn plans(&mut self, name: &TypeName) -> Vec<String> {
+        let statements = self.types.known().table(name).unwrap().statements.clone();
+        let Statements { read, compare, same, update, overwrite, patch, .. } = &*statements;
+        let mut plans = Vec::new();
+        for statement in [read, compare, same, update, overwrite, patch] {
+            let is_one = |number: &usize| statement.contains(&format!("${number}::"));
+            let nulls = vec!["NULL"; (1..).take_while(is_one).count()].join(", ");
+            let explained = format!("EXPLAIN EXECUTE explained({nulls})");
+            let prepared = format!("PREPARE explained AS {statement}");
+            sqlx::raw_sql(AssertSqlSafe(prepared)).execute(&mut self.connection).await.unwrap();
+            let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explained))
+                .fetch_all(&mut self.connection)
+                .await
+                .unwrap();
+            sqlx::raw_sql("DEALLOCATE explained").execute(&mut self.connection).await.unwrap();
+            plans.push(format!("{statement}\n{}", lines.join("\n")));
+        }
+        plans
     }
 }
 
