@@ -183,7 +183,8 @@ impl Worker {
             return false;
         };
         let cluster_id = self.consumer.client().fetch_cluster_id(LOOK);
-        cluster_id != log.cluster_id || Offset(end) < log.next.get()
+        let is_other = cluster_id.zip(log.cluster_id.as_ref()).is_some_and(|(id, of)| id != *of);
+        is_other || Offset(end) < log.next.get()
     }
 
     /// Reads to the end; what compaction or a transaction has left out there shows only as the
