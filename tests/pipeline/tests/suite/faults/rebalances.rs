@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use wire::{GroupOptions, KafkaSettings, PartitionStart, Positions, Reader};
+use wire::{Event, GroupOptions, KafkaSettings, PartitionStart, Positions, Reader};
 
 /// How many members there are, one after the other.
 const SIZES: [usize; 7] = [4, 2, 3, 1, 4, 2, 1];
@@ -49,6 +49,22 @@ async fn each_record_counts_once_while_members_come_and_go() -> Outcome<()> {
     Ok(())
 }
 
+/// Joins the group under the name of the first persister.
+pub(super) fn join_as_slot_0(
+    world: &World,
+    positions: Arc<dyn Positions>,
+) -> Outcome<(Reader, Vec<mpsc::Receiver<Event>>)> {
+    let options = GroupOptions {
+        group: world.topic_prefix(),
+        instance_id: Some("slot-0".to_owned()),
+        queue_kibibytes_max: 1024,
+        channels: 1,
+        filter: None,
+    };
+    let kafka = KafkaSettings::plain(&world.parts().kafka.address(), &world.topic_prefix());
+    Ok(Reader::of_group(&kafka, &kafka.topic(Topic::InventoryLive), &options, positions)?)
+}
+
 /// Gives partitions back and then stands still, like a member that is killed there.
 struct Predecessor {
     /// How many partitions came or went.
@@ -77,22 +93,13 @@ async fn what_a_member_gave_back_when_it_was_killed_is_read_on() -> Outcome<()> 
     load.publish(100).await?;
     load.prove().await?;
     killed.kill();
-    let options = GroupOptions {
-        group: world.topic_prefix(),
-        instance_id: Some("slot-0".to_owned()),
-        queue_kibibytes_max: 1024,
-        channels: 1,
-        filter: None,
-    };
-    let kafka = KafkaSettings::plain(&world.parts().kafka.address(), &world.topic_prefix());
-    let live = kafka.topic(Topic::InventoryLive);
     let (moved, mut movements) = mpsc::unbounded_channel();
     let stands_still = Arc::new(Mutex::new(()));
     // Dropped in the opposite order: the reader's end waits for its thread.
     let (_reader, _events);
     let _stands = stands_still.lock();
     let predecessor = Predecessor { moved, stands_still: Arc::clone(&stands_still) };
-    (_reader, _events) = Reader::of_group(&kafka, &live, &options, Arc::new(predecessor))?;
+    (_reader, _events) = join_as_slot_0(&world, Arc::new(predecessor))?;
     assert_eq!(timeout(LONG, movements.recv()).await?, Some(4));
     let other = persister(&world, "slot-1", &[])?;
     assert_eq!(timeout(LONG, movements.recv()).await?, Some(2));

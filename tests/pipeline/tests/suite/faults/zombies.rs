@@ -1,14 +1,15 @@
 //! Persisters that stop between two steps: what they began counts once or not at all, and nobody
 //! waits for them for long.
 
+use super::rebalances::join_as_slot_0;
 use harness::{Program, World, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pipeline::{LONG, Load, MIGRATED, Outcome, complaints, persister};
-use records::{Partition, Topic};
+use records::Partition;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::sync::Arc;
-use wire::{GroupOptions, KafkaSettings, PartitionStart, Positions, Reader};
+use wire::{PartitionStart, Positions};
 
 /// A transaction that has moved positions waits right before its end as long as somebody holds lock
 /// 1, and right after that as long as somebody holds lock 2. Who takes live partitions over from
@@ -188,16 +189,7 @@ async fn a_persister_that_is_fenced_by_itself_joins_again() -> Outcome<()> {
     let only = persister(&world, "slot-0", &[])?;
     load.publish(100).await?;
     load.prove().await?;
-    let options = GroupOptions {
-        group: world.topic_prefix(),
-        instance_id: Some("slot-0".to_owned()),
-        queue_kibibytes_max: 1024,
-        channels: 1,
-        filter: None,
-    };
-    let kafka = KafkaSettings::plain(&world.parts().kafka.address(), &world.topic_prefix());
-    let live = kafka.topic(Topic::InventoryLive);
-    let (reader, _events) = Reader::of_group(&kafka, &live, &options, Arc::new(Namesake))?;
+    let (reader, _events) = join_as_slot_0(&world, Arc::new(Namesake))?;
     let joins_again = wait_until("the persister joins again", LONG, async || {
         let log = only.output().map_err(|error| error.to_string())?;
         if log.contains("none has replaced it; joining anew") { Ok(()) } else { Err(log) }
