@@ -11,6 +11,8 @@ pub(crate) enum Command {
     Unassign(Vec<Partition>),
     Reset(Vec<(Partition, PartitionStart)>),
     Commit(Place, Vec<(Partition, Offset)>),
+    /// The client has something.
+    Look,
 }
 
 /// Commands to a reader thread; one that has ended ignores them.

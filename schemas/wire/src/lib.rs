@@ -8,6 +8,7 @@ mod peek;
 mod place;
 mod problem;
 mod publisher;
+mod queues;
 mod quiet;
 mod reader;
 mod rebalance;

@@ -6,10 +6,10 @@
 use crate::events::{Event, PartitionStart};
 use crate::handle::{Command, ReaderHandle};
 use crate::place::Place;
+use crate::queues::{Polled, Queues, Round};
 use crate::quiet::Outage;
 use crate::rebalance::{Positions, Rebalancing};
-use crate::room::Room;
-use crate::sink::EventSink;
+use crate::sink::{EventSink, FULL_PAUSE};
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How long a poll waits: the most that a command waits for its turn.
+/// How long to wait for the client or a command without a look at both.
 const POLL: Duration = Duration::from_millis(50);
 /// The most that a seek may take.
 const SEEK_MAX: Duration = Duration::from_secs(10);
@@ -37,8 +37,9 @@ pub struct GroupOptions {
     pub group: String,
     /// The member's lasting name (static membership), such as the worker's slot.
     pub instance_id: Option<String>,
-    /// The most kibibytes of fetched records that wait in the client, and as many again that were
-    /// handed over and have not been dropped.
+    /// The most kibibytes of records that were handed over and have not been dropped; each channel
+    /// has its share of them. In the client at most an eighth of it waits for each partition, and
+    /// what the last fetch has brought, which is no more for all partitions together.
     pub queue_kibibytes_max: usize,
     /// Into how many channels the partitions are divided; at least one.
     pub channels: usize,
@@ -101,17 +102,22 @@ impl Reader {
         (options, positions): (&GroupOptions, Option<Arc<dyn Positions>>),
     ) -> Result<(Self, Vec<mpsc::Receiver<Event>>), KafkaProblem> {
         let stop = CancellationToken::new();
-        let room = Room::new(options.queue_kibibytes_max * 1024);
-        let filter = options.filter.clone();
-        let (events, receivers) = EventSink::new(options.channels, (room, filter), stop.clone());
+        let channels = (options.channels, options.queue_kibibytes_max * 1024);
+        let (events, receivers) = EventSink::new(channels, options.filter.clone(), stop.clone());
         let subscribes = positions.is_some();
-        let context = Rebalancing { events, positions, place: place.clone() };
-        let consumer: BaseConsumer<Rebalancing> =
+        let (commands, inbox) = commands::channel();
+        let queues = Queues::new(commands.clone());
+        let context = Rebalancing { events, positions, place: place.clone(), queues };
+        let mut consumer: BaseConsumer<Rebalancing> =
             config.create_with_context(context).map_err(KafkaProblem::Settings)?;
+        let look = commands.clone();
+        // Refused only by a thread that has ended.
+        consumer.set_nonempty_callback(move || drop(look.send(Command::Look)));
+        let consumer = Arc::new(consumer);
+        consumer.context().queues.belong_to(&consumer);
         if subscribes {
             consumer.subscribe(&[&place.topic]).map_err(KafkaProblem::Settings)?;
         }
-        let (commands, inbox) = commands::channel();
         let handle = ReaderHandle { commands, place };
         let worker = Worker { consumer, inbox, stop: stop.clone(), outage: Outage::default() };
         let thread = std::thread::Builder::new()
@@ -135,7 +141,7 @@ impl Drop for Reader {
 /// The thread's own state.
 struct Worker {
     /// The thread owns it, so that it is closed there: closing blocks.
-    consumer: BaseConsumer<Rebalancing>,
+    consumer: Arc<BaseConsumer<Rebalancing>>,
     inbox: commands::Receiver<Command>,
     stop: CancellationToken,
     outage: Outage,
@@ -145,17 +151,35 @@ impl Worker {
     fn run(self) {
         while !self.stop.is_cancelled() {
             self.obey_all();
-            match self.consumer.poll(POLL) {
-                None => {}
-                Some(Ok(message)) => self.events().tell_record(&message),
-                Some(Err(KafkaError::PartitionEOF(number))) => self.tell_at_end(Partition(number)),
-                Some(Err(source)) if self.outage.is_old_news(&source) => {}
-                Some(Err(source)) => self.tell_failure("reading", source),
+            if let Some(polled) = self.consumer.poll(Duration::ZERO) {
+                self.tell(polled);
+                continue;
+            }
+            let has_room = |partition| self.events().has_room(partition);
+            match self.queues().round(has_room, |polled| self.tell(polled)) {
+                Round::Moved => {}
+                Round::Stuck => self.wait(FULL_PAUSE),
+                Round::Idle => self.wait(POLL),
             }
         }
         // The last commits.
         self.obey_all();
         self.leave();
+    }
+
+    fn wait(&self, max: Duration) {
+        if let Ok(command) = self.inbox.recv_timeout(max) {
+            self.obey(command);
+        }
+    }
+
+    fn tell(&self, polled: Polled<'_>) {
+        match polled {
+            Ok(message) => self.events().tell_record(&message),
+            Err(KafkaError::PartitionEOF(number)) => self.tell_at_end(Partition(number)),
+            Err(source) if self.outage.is_old_news(&source) => {}
+            Err(source) => self.tell_failure("reading", source),
+        }
     }
 
     /// The client's position has passed what is no record, such as the marks of transactions.
@@ -204,18 +228,21 @@ impl Worker {
                 let done = self.consumer.commit(&place.commits(next), CommitMode::Async);
                 self.tell_if_failed("committing", done);
             }
+            Command::Look => {}
         }
     }
 
     fn assign(&self, starts: &[(Partition, PartitionStart)]) {
         self.events().tell_assigned(starts);
         let list = self.place().list(starts.iter().map(|(p, start)| (*p, start.offset())));
+        self.queues().open(&self.place().topic, starts.iter().map(|(partition, _)| *partition));
         self.tell_if_failed("assigning", self.consumer.incremental_assign(&list));
     }
 
     fn unassign(&self, partitions: &[Partition]) {
         let list = self.place().list(partitions.iter().map(|p| (*p, KafkaOffset::Beginning)));
         self.tell_if_failed("unassigning", self.consumer.incremental_unassign(&list));
+        self.queues().close(partitions);
         self.events().tell_revoked(partitions);
     }
 
@@ -224,7 +251,7 @@ impl Worker {
         let is_assigned = |(partition, _): &&(_, _)| self.events().is_assigned(*partition);
         for (partition, start) in starts.iter().filter(is_assigned) {
             let list = self.place().list([(*partition, start.offset())]);
-            match self.seek(&list).or_else(|_| self.begin_anew(&list)) {
+            match self.seek(&list).or_else(|_| self.begin_anew(*partition, &list)) {
                 Ok(()) => self.events().tell_assigned(&[(*partition, *start)]),
                 Err(source) => self.tell_failure("seeking in", source),
             }
@@ -237,8 +264,13 @@ impl Worker {
     }
 
     /// The client does not seek in a partition of which it has given up the position.
-    fn begin_anew(&self, list: &TopicPartitionList) -> Result<(), KafkaError> {
+    fn begin_anew(
+        &self,
+        partition: Partition,
+        list: &TopicPartitionList,
+    ) -> Result<(), KafkaError> {
         self.consumer.incremental_unassign(list)?;
+        self.queues().open(&self.place().topic, [partition]);
         self.consumer.incremental_assign(list)
     }
 
@@ -256,8 +288,18 @@ impl Worker {
         &self.consumer.context().events
     }
 
+    fn queues(&self) -> &Queues {
+        &self.consumer.context().queues
+    }
+
     fn place(&self) -> &Place {
         &self.consumer.context().place
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.queues().close_all();
     }
 }
 
@@ -275,12 +317,13 @@ fn consumer_config(settings: &KafkaSettings, options: &GroupOptions) -> ClientCo
         // The most. While PostgreSQL is away nothing is polled, and that is no reason to leave.
         .set("max.poll.interval.ms", "86400000")
         .set("enable.partition.eof", "true")
-        .set("queued.max.messages.kbytes", options.queue_kibibytes_max.to_string())
-        // Small records cost the client far more than their bytes, and what waits in its one queue
-        // delays the other partitions' records.
-        .set("queued.min.messages", "10000")
+        // Of each partition, because each has a queue of its own. The client also makes it the
+        // size of a fetch's answer, of all partitions together.
+        .set("queued.max.messages.kbytes", (options.queue_kibibytes_max / 8).max(1).to_string())
+        // Small records cost the client far more than their bytes.
+        .set("queued.min.messages", "1000")
         .set("fetch.message.max.bytes", "262144")
-        // A second by default, for all partitions, whenever the queue is full.
+        // A second by default, of a partition whose queue is full.
         .set("fetch.queue.backoff.ms", "5")
         .set("fetch.wait.max.ms", "100");
     config

@@ -2,6 +2,7 @@
 
 use crate::PartitionStart;
 use crate::place::Place;
+use crate::queues::Queues;
 use crate::quiet::note;
 use crate::sink::EventSink;
 use rdkafka::client::DefaultClientContext;
@@ -29,6 +30,7 @@ pub(crate) struct Rebalancing {
     /// None for a reader without group.
     pub(crate) positions: Option<Arc<dyn Positions>>,
     pub(crate) place: Place,
+    pub(crate) queues: Queues,
 }
 
 impl ClientContext for Rebalancing {
@@ -82,6 +84,7 @@ impl Rebalancing {
             }
         }
         self.events.tell_assigned(&starts);
+        self.queues.open(&self.place.topic, numbers);
         consumer.incremental_assign(partitions)
     }
 
@@ -95,6 +98,7 @@ impl Rebalancing {
             positions.released(&numbers);
         }
         let done = consumer.incremental_unassign(partitions);
+        self.queues.close(&numbers);
         self.events.tell_revoked(&numbers);
         done
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 /// Events that wait in a channel.
 const EVENTS_MAX: usize = 20_000;
 /// How long a full channel or room is left alone before the next try.
-const FULL_PAUSE: Duration = Duration::from_millis(1);
+pub(crate) const FULL_PAUSE: Duration = Duration::from_millis(1);
 
 /// A partition that is assigned.
 #[derive(Clone, Copy)]
@@ -29,26 +29,37 @@ struct Route {
 /// The thread's end of its channels. The events of a partition go through one of them.
 pub(crate) struct EventSink {
     senders: Vec<Sender<Event>>,
+    /// For the records of each channel.
+    rooms: Vec<Room>,
     /// The partitions that are assigned. Only the thread itself locks it: it is
     /// what the client's callbacks share with their thread.
     routes: Mutex<HashMap<Partition, Route>>,
-    room: Room,
     filter: Option<KeyFilter>,
     stop: CancellationToken,
 }
 
 impl EventSink {
+    /// So many channels, which share the room for records.
     pub(crate) fn new(
-        channels: usize,
-        (room, filter): (Room, Option<KeyFilter>),
+        (channels, bytes_max): (usize, usize),
+        filter: Option<KeyFilter>,
         stop: CancellationToken,
     ) -> (Self, Vec<Receiver<Event>>) {
         let (senders, receivers) = (0..channels).map(|_| channel(EVENTS_MAX)).unzip();
-        (Self { senders, routes: Mutex::default(), room, filter, stop }, receivers)
+        let rooms = (0..channels).map(|_| Room::new(bytes_max / channels)).collect();
+        (Self { senders, rooms, routes: Mutex::default(), filter, stop }, receivers)
     }
 
-    /// Waits while the records that are still held fill the room. A record of a partition that is
-    /// not assigned any more is its next owner's.
+    /// Whether a partition's channel takes a record without delay. The others need not wait for one
+    /// that does not.
+    pub(crate) fn has_room(&self, partition: Partition) -> bool {
+        let channel = self.with_routes(|routes| routes.get(&partition).map(|route| route.channel));
+        channel.is_none_or(|channel| {
+            self.senders[channel].capacity() > 0 && !self.rooms[channel].is_full()
+        })
+    }
+
+    /// A record of a partition that is not assigned any more is its next owner's.
     pub(crate) fn tell_record(&self, message: &BorrowedMessage<'_>) {
         let partition = Partition(message.partition());
         let next = Some(Offset(message.offset()).next());
@@ -64,10 +75,7 @@ impl EventSink {
         if !self.filter.as_ref().is_none_or(is_wanted) {
             return;
         }
-        while self.room.is_full() && !self.stop.is_cancelled() {
-            std::thread::sleep(FULL_PAUSE);
-        }
-        let held = self.room.take(message.key_len() + message.payload_len());
+        let held = self.rooms[channel].take(message.key_len() + message.payload_len());
         self.tell(channel, Event::Record(Incoming { held, ..message.into() }));
     }
 
@@ -160,8 +168,7 @@ mod tests {
 
     #[test]
     fn a_partition_keeps_its_channel_and_channels_have_about_as_many() {
-        let (sink, mut receivers) =
-            EventSink::new(2, (Room::new(1), None), CancellationToken::new());
+        let (sink, mut receivers) = EventSink::new((2, 1), None, CancellationToken::new());
         assigned(&sink, &[0, 1, 2, 3]);
         sink.tell_revoked(&[Partition(0), Partition(2), Partition(9)]);
         assigned(&sink, &[1, 4, 5, 6]);
@@ -171,8 +178,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_partition_is_told_when_no_record_tells_it() {
-        let (sink, mut receivers) =
-            EventSink::new(1, (Room::new(1), None), CancellationToken::new());
+        let (sink, mut receivers) = EventSink::new((1, 1), None, CancellationToken::new());
         let at_end = |next| sink.tell_at_end(Partition(0), Offset(next));
         at_end(4);
         sink.tell_assigned(&[(Partition(0), PartitionStart::At(Offset(4)))]);
@@ -187,7 +193,7 @@ mod tests {
     #[test]
     fn a_full_channel_does_not_outlast_the_stop() {
         let stop = CancellationToken::new();
-        let (sink, receivers) = EventSink::new(1, (Room::new(1), None), stop.clone());
+        let (sink, receivers) = EventSink::new((1, 1), None, stop.clone());
         stop.cancel();
         (0..=EVENTS_MAX).for_each(|_| assigned(&sink, &[0]));
         assert_eq!(receivers[0].len(), EVENTS_MAX);

@@ -1,30 +1,14 @@
 //! Over TLS, with a password: what works with the right one, and what is told with a wrong one.
 
-use chassis::Fields;
+use crate::settings;
 use harness::SecuredKafka;
 use records::Topic;
-use serde_json::json;
-use std::path::Path;
 use wire::{
     Admin, Event, GroupOptions, KafkaProblem, KafkaSettings, Outgoing, PartitionStart, Publisher,
     Reader, Table, TopicSpec,
 };
 
 const KEY: &str = "vc1";
-
-fn settings(kafka: &SecuredKafka, password_file: &Path) -> KafkaSettings {
-    let document = json!({"kafka": {
-        "bootstrap_servers": kafka.address(),
-        "topic_prefix": "test.",
-        "security_protocol": "sasl_ssl",
-        "ssl_ca_file": kafka.ca_file(),
-        "sasl_mechanism": "PLAIN",
-        "sasl_username": SecuredKafka::USER,
-        "sasl_password_file": password_file,
-    }});
-    let settings = KafkaSettings::read(&mut Fields::of_document("test", document));
-    settings.expect("the document is complete")
-}
 
 fn options() -> GroupOptions {
     let group = "g".to_owned();
@@ -64,7 +48,7 @@ async fn with_the_right_password_everything_works_and_a_wrong_one_is_final() {
     let mut table = Table::follow(&right, &spec.name, KEY).await.unwrap();
     assert_eq!(table.history().await.unwrap().unwrap().payload.unwrap(), b"value");
     let Event::Record(record) = read(&right).await else { panic!("no record") };
-    assert_eq!(record.payload.unwrap(), b"value");
+    assert_eq!(record.payload.unwrap(), b"value".as_slice());
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hush").unwrap();
