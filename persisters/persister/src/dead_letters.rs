@@ -45,8 +45,8 @@ impl DeadLetters {
         let topic = self.kafka.topic(Topic::DeadLetters);
         let letter = |reject: &&Rejected| Outgoing {
             topic: topic.clone(),
-            key: fetched[reject.origin].key.clone(),
-            payload: fetched[reject.origin].payload.clone(),
+            key: fetched[reject.origin].key.as_deref().map(Into::into),
+            payload: fetched[reject.origin].payload.as_deref().map(Into::into),
             headers: headers(origin, &fetched[reject.origin], reject),
         };
         match self.publish(rejected.iter().map(letter)).await {

@@ -1,7 +1,8 @@
 //! What a reader thread tells its lane, in one order per partition.
 
 use crate::KafkaProblem;
-use crate::room::Held;
+use crate::room::{Held, Room};
+use bytes::Bytes;
 use rdkafka::message::{BorrowedMessage, Message};
 use records::{Offset, Partition};
 
@@ -50,9 +51,9 @@ pub struct Incoming {
     /// Its offset.
     pub offset: Offset,
     /// Its key.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<Bytes>,
     /// Its value; `None` is a tombstone.
-    pub payload: Option<Vec<u8>>,
+    pub payload: Option<Bytes>,
     /// When it was made or appended, in milliseconds since the epoch, as the topic is set.
     pub timestamp_ms: Option<i64>,
     /// What it takes of its reader's memory.
@@ -118,20 +119,19 @@ impl Incoming {
     /// The bytes of its key and its value.
     #[must_use]
     pub fn size(&self) -> usize {
-        let of = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let of = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
         of(&self.key) + of(&self.payload)
     }
-}
 
-impl From<&BorrowedMessage<'_>> for Incoming {
-    fn from(message: &BorrowedMessage<'_>) -> Self {
+    /// Copies a record into a room.
+    pub(crate) fn copy(message: &BorrowedMessage<'_>, room: &Room) -> Self {
         Self {
             partition: Partition(message.partition()),
             offset: Offset(message.offset()),
-            key: message.key().map(<[u8]>::to_vec),
-            payload: message.payload().map(<[u8]>::to_vec),
+            key: message.key().map(|key| room.copy(key)),
+            payload: message.payload().map(|payload| room.copy(payload)),
             timestamp_ms: message.timestamp().to_millis(),
-            held: Held::default(),
+            held: room.take(message.key_len() + message.payload_len()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::place::Place;
 use crate::quiet::Quiet;
+use crate::room::Room;
 use crate::{Incoming, KafkaProblem, KafkaSettings};
 use rdkafka::Offset as KafkaOffset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -61,11 +62,11 @@ fn read(
     let starts = awaited.iter().map(|(p, offset)| (*p, KafkaOffset::Offset(offset.0)));
     consumer.incremental_assign(&place.list(starts))?;
     let deadline = Instant::now() + ANSWER;
-    let mut found = Vec::new();
+    let (mut found, room) = (Vec::new(), Room::new(usize::MAX));
     while !awaited.is_empty() {
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
-                let record = Incoming::from(&message);
+                let record = Incoming::copy(&message, &room);
                 let wanted = awaited.remove(&record.partition);
                 if wanted.is_some() {
                     let answered = [(record.partition, KafkaOffset::Beginning)];

@@ -1,15 +1,21 @@
 //! How much memory a reader's records may take: their number alone does not bound it.
 
-use std::sync::Arc;
+use bytes::{Bytes, BytesMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a record takes beside its key and its value, about.
 const OVERHEAD_BYTES: usize = 128;
 
+/// How much memory is allocated at once for many records: they are mostly dropped together.
+const CHUNK_BYTES: usize = 64 << 10;
+
 /// The bytes of the records that a reader has handed over and nobody has dropped yet.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Room {
     bytes_max: usize,
+    /// What is left of the memory that was allocated last; only the reader's thread locks it.
+    chunk: Mutex<BytesMut>,
     taken: Arc<AtomicUsize>,
 }
 
@@ -22,12 +28,19 @@ pub struct Held {
 
 impl Room {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, taken: Arc::default() }
+        let chunk = Mutex::new(BytesMut::with_capacity(CHUNK_BYTES));
+        Self { bytes_max, chunk, taken: Arc::default() }
     }
 
     /// Then no more records are handed over. One is always let in: it may be larger than the room.
     pub(crate) fn is_full(&self) -> bool {
         self.taken.load(Ordering::Relaxed) >= self.bytes_max
+    }
+
+    pub(crate) fn copy(&self, bytes: &[u8]) -> Bytes {
+        let mut chunk = self.chunk.lock().unwrap_or_else(PoisonError::into_inner);
+        chunk.extend_from_slice(bytes);
+        chunk.split().freeze()
     }
 
     /// Takes room for a record whose key and value have so many bytes.

@@ -75,8 +75,8 @@ impl EventSink {
         if !self.filter.as_ref().is_none_or(is_wanted) {
             return;
         }
-        let held = self.rooms[channel].take(message.key_len() + message.payload_len());
-        self.tell(channel, Event::Record(Incoming { held, ..message.into() }));
+        let record = Incoming::copy(message, &self.rooms[channel]);
+        self.tell(channel, Event::Record(record));
     }
 
     /// The partition has been read up to this offset; told unless its last record says so.

@@ -166,7 +166,7 @@ impl Kinds {
             }
         };
         let (partition, offset) = (records::Partition(0), records::Offset(0));
-        let (payload, held) = (Some(payload), Held::default());
+        let (payload, held) = (Some(payload.into()), Held::default());
         Incoming { partition, offset, key: None, payload, timestamp_ms: None, held }
     }
 

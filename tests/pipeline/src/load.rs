@@ -127,7 +127,7 @@ impl Load {
         let is_live = is_change || self.random.once_in(4);
         let topic = if is_live { Topic::InventoryLive } else { Topic::InventorySnapshot };
         for record in records {
-            let payload = self.kinds.incoming(&record, RUN).payload.unwrap_or_default();
+            let payload = self.kinds.incoming(&record, RUN).payload.unwrap_or_default().to_vec();
             let outgoing = Outgoing {
                 topic: self.kafka.topic(topic),
                 key: Some(self.kinds.key(&record, RUN).into_bytes()),
@@ -179,7 +179,7 @@ impl Load {
             let ends = ends.map(|((_, partition), end)| (*partition, *end)).collect();
             for record in read_all(&self.kafka, &topic, &ends).await? {
                 let payload = record.payload.unwrap_or_default();
-                let known = self.sent.get(&payload).ok_or("a record that nobody has sent")?;
+                let known = self.sent.get(&payload[..]).ok_or("a record that nobody has sent")?;
                 log.insert(((topic.clone(), record.partition), record.offset.0), known.clone());
             }
         }

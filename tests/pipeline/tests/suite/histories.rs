@@ -81,7 +81,7 @@ async fn rows_equal_the_model_of_hundreds_of_histories_through_kafka() -> Outcom
         let outgoing = Outgoing {
             topic: kafka.topic(lane),
             key: Some(kinds.key(&record, run).into_bytes()),
-            payload: kinds.incoming(&record, run).payload,
+            payload: kinds.incoming(&record, run).payload.map(Into::into),
             headers: Vec::new(),
         };
         publisher.send(outgoing).await?;
