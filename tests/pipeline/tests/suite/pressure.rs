@@ -2,6 +2,7 @@
 //! is bounded.
 
 use harness::wait_until;
+use nix::sys::signal::Signal;
 use pipeline::{Bench, LONG, Outcome, admin, persister};
 use records::topics::partition_of;
 use records::{NativeId, SourceName, Topic, Upsert, Version};
@@ -13,7 +14,7 @@ const BACKLOG: usize = 300_000;
 const RESIDENT_MIB_MAX: u64 = 150;
 /// Records of 600 kB.
 const LARGE: usize = 500;
-/// 16 MiB may wait twice; beside them are their values, their rows and the message with the rows.
+/// 16 MiB are held, and some wait for each partition; beside them are their values, their rows and the message with the rows.
 const RESIDENT_LARGE_MIB_MAX: u64 = 230;
 
 fn text(number: usize) -> String {
@@ -39,10 +40,14 @@ async fn a_small_source_does_not_wait_for_the_backlog_of_another_one() -> Outcom
     let mut person = PgConnection::connect(bench.world.database_url()).await?;
     let mut lock = person.begin().await?;
     sqlx::query("SELECT FROM inventory_all.widget FOR UPDATE").execute(&mut *lock).await?;
+    let persister = bench.persister.id().ok_or("the persister has ended")?;
+    // What is sent after the backlog is noticed would go ahead too, and wait for the lock.
+    persister.signal(Signal::SIGSTOP);
     for _ in 0..500 {
         post(&bench, Topic::InventoryLive, ("flood", "0")).await?;
     }
     bench.source.acknowledged().await?;
+    persister.signal(Signal::SIGCONT);
     let partition = |key: String| partition_of(key.as_bytes(), 4);
     let is_behind =
         |id: &String| partition(format!("small/widget/{id}")) == partition("flood/widget/0".into());
