@@ -1,7 +1,7 @@
 //! The client's queues, one for each partition that is read.
 //!
-//! The client fetches for a queue that runs low. If all partitions shared one that is kept full by a
-//! backlog, then those that the client looks at first would get all of its room, one after the other
+//! The client fetches for a queue that runs low. If all partitions shared one that a backlog keeps
+//! full, then those that the client looks at first would get all of its room, one after the other
 //! to its end, and the others' records, however new, would wait for that.
 
 use crate::handle::Command;

@@ -14,7 +14,8 @@ const BACKLOG: usize = 300_000;
 const RESIDENT_MIB_MAX: u64 = 150;
 /// Records of 600 kB.
 const LARGE: usize = 500;
-/// 16 MiB are held, and some wait for each partition; beside them are their values, their rows and the message with the rows.
+/// 16 MiB are held, and some wait for each partition; beside them are their values, their rows and
+/// the message with the rows.
 const RESIDENT_LARGE_MIB_MAX: u64 = 230;
 
 fn text(number: usize) -> String {
