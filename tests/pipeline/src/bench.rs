@@ -1,11 +1,14 @@
 //! A persister that runs on a world of its own, and what a test asks of it.
 
+use crate::load::{all_applied, ends};
 use crate::{LONG, MIGRATED, Outcome, Source};
 use harness::{Program, World, wait_until};
+use records::Topic;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use wire::KafkaSettings;
 
 /// The schema of the tests' things.
 pub const WIDGET: &str = r#"{"type":"record","name":"Widget","namespace":"test","fields":[
@@ -105,6 +108,17 @@ impl Bench {
         })
         .await?;
         Ok(())
+    }
+
+    /// Waits until what is on the inventory's topics is applied.
+    ///
+    /// # Errors
+    /// Nothing moves any more.
+    pub async fn catches_up(&mut self) -> Outcome<()> {
+        let world = &self.world;
+        let kafka = KafkaSettings::plain(&world.parts().kafka.address(), &world.topic_prefix());
+        let ends = ends(&kafka, &[Topic::InventoryLive, Topic::InventorySnapshot]).await?;
+        all_applied(&mut self.database, &ends).await
     }
 
     /// Runs one of the persister's commands to its end; gives its exit code and what it printed.

@@ -92,8 +92,7 @@ async fn rows_equal_the_model_of_hundreds_of_histories_through_kafka() -> Outcom
         }
     }
     publisher.acknowledged().await?;
-    let applied = "SELECT sum(next_offset)::bigint FROM tributary.position";
-    bench.answers(applied, Some(i64::try_from(count)?)).await?;
+    bench.catches_up().await?;
     for Sender { run, truth, .. } in &done {
         let found = read(&mut bench.database, &kinds, "inventory", run).await;
         let found: BTreeMap<_, _> = found.iter().map(|(key, row)| (*key, values(row))).collect();
