@@ -239,11 +239,17 @@ impl Worker {
         self.tell_if_failed("assigning", self.consumer.incremental_assign(&list));
     }
 
+    /// Those that are read: an owner that is stopping has taken no more up, and gives all back.
     fn unassign(&self, partitions: &[Partition]) {
-        let list = self.place().list(partitions.iter().map(|p| (*p, KafkaOffset::Beginning)));
+        let is_assigned = |partition: &Partition| self.events().is_assigned(*partition);
+        let read: Vec<Partition> = partitions.iter().copied().filter(is_assigned).collect();
+        if read.is_empty() {
+            return;
+        }
+        let list = self.place().list(read.iter().map(|p| (*p, KafkaOffset::Beginning)));
         self.tell_if_failed("unassigning", self.consumer.incremental_unassign(&list));
-        self.queues().close(partitions);
-        self.events().tell_revoked(partitions);
+        self.queues().close(&read);
+        self.events().tell_revoked(&read);
     }
 
     /// Each partition by itself; one that was revoked meanwhile is its next owner's.

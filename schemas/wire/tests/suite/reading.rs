@@ -35,6 +35,14 @@ async fn publish(settings: &KafkaSettings) -> Result<(), KafkaProblem> {
     publisher.acknowledged().await
 }
 
+async fn make_topic(settings: &KafkaSettings) -> Result<Admin, KafkaProblem> {
+    let admin = Admin::new(settings, "g")?;
+    let (name, config) = (TOPIC.to_owned(), Vec::new());
+    let spec = TopicSpec { name, partitions: PARTITIONS, replication: 1, config };
+    admin.ensure_topic(&spec).await?;
+    Ok(admin)
+}
+
 fn read(settings: &KafkaSettings) -> Result<(Reader, Vec<Receiver<Event>>), KafkaProblem> {
     let (group, filter) = ("g".to_owned(), None);
     let (queue_kibibytes_max, channels) = (4096, 2);
@@ -70,10 +78,7 @@ async fn next_of_either(channels: &mut [Receiver<Event>]) -> Partition {
 async fn partitions_with_a_backlog_are_read_side_by_side() {
     let kafka = SecuredKafka::start().await.unwrap();
     let settings = settings(&kafka, &kafka.password_file());
-    let admin = Admin::new(&settings, "g").unwrap();
-    let (name, config) = (TOPIC.to_owned(), Vec::new());
-    let spec = TopicSpec { name, partitions: PARTITIONS, replication: 1, config };
-    admin.ensure_topic(&spec).await.unwrap();
+    let admin = make_topic(&settings).await.unwrap();
     publish(&settings).await.unwrap();
     let all = (0..PARTITIONS).map(Partition).collect();
     let ends: BTreeMap<_, _> = admin.ends(TOPIC, all).await.unwrap().into_iter().collect();
@@ -103,5 +108,25 @@ async fn partitions_with_a_backlog_are_read_side_by_side() {
     };
     while !all_of(&taken) {
         *taken.entry(next(&mut channels[1]).await).or_default() += 1;
+    }
+}
+
+#[tokio::test]
+async fn giving_back_what_is_not_read_is_no_problem() {
+    let kafka = SecuredKafka::start().await.unwrap();
+    let settings = settings(&kafka, &kafka.password_file());
+    make_topic(&settings).await.unwrap();
+    let (reader, mut channels) = read(&settings).unwrap();
+    let (read, not_read) = (Partition(0), Partition(PARTITIONS));
+    reader.handle().unassign(vec![not_read]);
+    reader.handle().unassign(vec![read, not_read]);
+    let mut revoked = Vec::new();
+    while revoked != [read] {
+        let event = timeout(PATIENCE, channels[0].recv()).await.expect("something comes");
+        match event.expect("the reader runs") {
+            Event::Problem(problem) => panic!("{problem}"),
+            Event::Revoked { partition } => revoked.push(partition),
+            _ => {}
+        }
     }
 }
