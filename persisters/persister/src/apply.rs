@@ -7,11 +7,10 @@ use crate::isolate::isolate;
 use crate::lane::Running;
 use crate::licence::Licence;
 use crate::metrics::{ClassLabel, Lane as LaneName, LaneLabel};
-use crate::seen::{remember, sources};
-use crate::step;
+use crate::step::{self, sources};
 use catalog::{Known, Skipped, Waiting, park};
 use inventory::{Counts, InventoryError};
-use positions::{Advance, Owner, Stamp, advance};
+use positions::{Advance, Owner, Stamp, advance, remember};
 use records::{Partition, TypeName, Version};
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -100,7 +99,7 @@ impl Running<'_> {
         }
         let sources = self.seen.due(sources(&steps));
         steps.into_iter().for_each(|step| self.keep(step.work));
-        remember(self.connect().await?, &sources).await
+        Ok(remember(self.connect().await?, &sources).await?)
     }
 
     fn decoder(&self) -> Decoder {

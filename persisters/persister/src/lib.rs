@@ -16,7 +16,6 @@ mod partitions;
 mod purge;
 mod quiet;
 mod run;
-mod seen;
 mod settings;
 mod step;
 

@@ -1,6 +1,6 @@
 //! What one transaction does after its positions: locks, extents read, rows and ranges written.
 
-use crate::decode::Work;
+use crate::decode::{Step, Work};
 use crate::error::PersistError;
 use crate::licence::Licence;
 use catalog::Table;
@@ -105,4 +105,20 @@ async fn keep(
         .map(|(from, to, version)| (from.to_owned(), to.map(str::to_owned), version.micros()))
         .collect();
     Ok(remember(connection, (&extent.source, own), &ranges).await?)
+}
+
+/// The sources of what was applied.
+#[must_use]
+pub fn sources(steps: &[Step]) -> BTreeSet<&str> {
+    let mut sources = BTreeSet::new();
+    for step in steps {
+        match &step.work {
+            Work::Extent(extent) => drop(sources.insert(extent.source.as_str())),
+            Work::History(batch) => sources.extend(batch.sources()),
+            Work::Changes(batches) => {
+                sources.extend(batches.values().flat_map(plan::Batch::sources));
+            }
+        }
+    }
+    sources
 }

@@ -12,6 +12,7 @@ mod ownership;
 mod progress;
 mod refresh;
 pub mod rewind;
+mod seen;
 pub mod show;
 
 pub use advance::{Advance, advance};
@@ -21,6 +22,7 @@ pub use owner::{Member, Owner, Stamp, hash, take_over};
 pub use ownership::Ownership;
 pub use progress::Progress;
 pub use refresh::Refresh;
+pub use seen::{Seen, remember};
 
 use records::Topic;
 use schemas::database::DatabaseSettings;

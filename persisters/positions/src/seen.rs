@@ -1,7 +1,6 @@
-//! When each source was last heard of: `tributary.source`.
+//! When each source was last heard of: `tributary.source`. A refresh is asked of all that are there.
 
-use crate::decode::{Step, Work};
-use crate::error::PersistError;
+use crate::PositionError;
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ pub struct Seen(HashMap<String, Instant>);
 
 impl Seen {
     /// Those of these sources that are to be written down now.
+    #[must_use]
     pub fn due(&mut self, sources: BTreeSet<&str>) -> Vec<String> {
         let now = Instant::now();
         let is_due = |source: &&str| {
@@ -26,30 +26,14 @@ impl Seen {
     }
 }
 
-/// The sources of what was applied.
-#[must_use]
-pub fn sources(steps: &[Step]) -> BTreeSet<&str> {
-    let mut sources = BTreeSet::new();
-    for step in steps {
-        match &step.work {
-            Work::Extent(extent) => drop(sources.insert(extent.source.as_str())),
-            Work::History(batch) => sources.extend(batch.sources()),
-            Work::Changes(batches) => {
-                sources.extend(batches.values().flat_map(plan::Batch::sources));
-            }
-        }
-    }
-    sources
-}
-
 /// Writes sources down, in a transaction of its own: no lane waits for another's rows.
 ///
 /// # Errors
-/// [`PersistError::Database`].
+/// What PostgreSQL said.
 pub async fn remember(
     connection: &mut PgConnection,
     sources: &[String],
-) -> Result<(), PersistError> {
+) -> Result<(), PositionError> {
     if sources.is_empty() {
         return Ok(());
     }
