@@ -57,6 +57,8 @@ struct Running {
     connection: Option<PgConnection>,
     /// The partitions that are read.
     reads: HashSet<Partition>,
+    /// Where the lane was at the last look.
+    applied: HashMap<Partition, Offset>,
     spare: Spare,
     trouble: Trouble,
     backoff: Backoff,
@@ -85,6 +87,7 @@ impl Express {
             express: self,
             connection: None,
             reads: HashSet::new(),
+            applied: HashMap::new(),
             spare: Spare::default(),
             trouble: Trouble::of("express of the live lane".to_owned()),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
@@ -140,7 +143,8 @@ impl Running {
     /// Begins to read partitions that are far behind, at what is new, and ends with those that are
     /// not any more.
     async fn look(&mut self) -> Result<(), PersistError> {
-        self.express.traffic.fade();
+        let applied = self.applied();
+        self.express.traffic.fade(applied);
         let behind = self.behind().await?;
         let far = i64::try_from(BATCHES_BEHIND * self.express.batch_records).unwrap_or(i64::MAX);
         let is_over = |partition: &&Partition| {
@@ -168,6 +172,16 @@ impl Running {
             self.forget();
         }
         Ok(())
+    }
+
+    /// How many records the lane has applied since the last look.
+    fn applied(&mut self) -> i64 {
+        let positions = self.express.live.positions();
+        let before = std::mem::replace(&mut self.applied, positions);
+        let moved = |(partition, next): (&Partition, &Offset)| {
+            Some((next.0 - before.get(partition)?.0).max(0))
+        };
+        self.applied.iter().filter_map(moved).sum()
     }
 
     /// How many records each of the lane's partitions is behind, and where it ends.

@@ -1,10 +1,15 @@
-//! Which sources are quiet and which are loud, by how much of the traffic is theirs.
+//! Which sources are quiet and which are loud, by how much of the work is theirs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Quiet sources have at most this share of the records together.
+/// Quiet sources send at most this share of all records together, or of what the lane applies: its
+/// backlog may be of one that has ended.
 const SHARE: f64 = 0.25;
+
+/// So many of the newest records are little work, also when the lane stands still: about 2,000 a
+/// second.
+const FEW: f64 = 1_000.0;
 
 /// A source that has sent so little, compared with what it counts for now, is forgotten.
 const NOTHING: f64 = 0.01;
@@ -16,10 +21,11 @@ const JUDGE_EVERY: u32 = 1_000;
 #[derive(Debug, Default)]
 pub struct Traffic(Mutex<Counts>);
 
-/// How many records sources have sent, the newest counting most.
+/// How many records sources have sent and the lane has applied, the newest counting most.
 #[derive(Debug, Default)]
 struct Counts {
     sent: HashMap<Vec<u8>, f64>,
+    applied: f64,
     loud: HashSet<Vec<u8>>,
     since_judged: u32,
 }
@@ -40,9 +46,11 @@ impl Traffic {
         !counts.loud.contains(source)
     }
 
-    /// What was sent until now counts half.
-    pub fn fade(&self) {
+    /// What was sent and applied until now counts half. Since the last time the lane has applied
+    /// so many records.
+    pub fn fade(&self, applied: i64) {
         let mut counts = self.counts();
+        counts.applied = counts.applied / 2.0 + applied as f64;
         counts.sent.values_mut().for_each(|count| *count /= 2.0);
         counts.sent.retain(|_, count| *count > NOTHING);
     }
@@ -55,13 +63,14 @@ impl Traffic {
 
 impl Counts {
     /// The sources that are not quiet. Quiet are those that have sent least, as long as all of
-    /// theirs is a small share of everything: what goes ahead of a backlog must not make it much
+    /// theirs is a small share of the work: what goes ahead of a backlog must not make it much
     /// longer.
     fn loud(&self) -> HashSet<Vec<u8>> {
         let mut sent: Vec<(&Vec<u8>, f64)> =
             self.sent.iter().map(|(s, count)| (s, *count)).collect();
         sent.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(b.0)));
-        let most = SHARE * sent.iter().map(|(_, count)| count).sum::<f64>();
+        let all = sent.iter().map(|(_, count)| count).sum::<f64>();
+        let most = FEW.max(SHARE * all.max(self.applied));
         let mut sum = 0.0;
         let is_quiet = |(_, count): &(&Vec<u8>, f64)| {
             sum += count;
@@ -87,8 +96,10 @@ mod tests {
         });
     }
 
-    fn loud(sent: &[(&str, u32)]) -> Vec<String> {
+    /// Who is loud when these have sent so many records while the lane has applied as many.
+    fn loud(sent: &[(&str, u32)], applied: i64) -> Vec<String> {
         let traffic = Traffic::default();
+        traffic.fade(applied);
         sent.iter().for_each(|(name, count)| send(&traffic, name, *count));
         let loud = traffic.counts().loud();
         let mut names: Vec<String> =
@@ -99,25 +110,37 @@ mod tests {
 
     #[test]
     fn whoever_floods_is_loud_and_all_others_are_not() {
-        assert_eq!(loud(&[("flood", 900), ("a", 10), ("b", 20), ("c", 1)]), ["flood"]);
+        let sent = [("flood", 9_000), ("a", 100), ("b", 200), ("c", 1)];
+        assert_eq!(loud(&sent, 0), ["flood"]);
     }
 
     #[test]
     fn the_quiet_ones_are_never_most_of_the_work() {
-        assert_eq!(loud(&[("only", 5)]), ["only"]);
-        assert_eq!(loud(&[("a", 50), ("b", 50)]), ["a", "b"]);
+        assert_eq!(loud(&[("only", 5_000)], 5_000), ["only"]);
+        assert_eq!(loud(&[("a", 5_000), ("b", 5_000)], 10_000), ["a", "b"]);
         let equal: Vec<String> = (0..100).map(|number| format!("s{number:02}")).collect();
-        let equal: Vec<(&str, u32)> = equal.iter().map(|name| (name.as_str(), 7)).collect();
-        assert_eq!(loud(&equal).len(), 75);
+        let equal: Vec<(&str, u32)> = equal.iter().map(|name| (name.as_str(), 70)).collect();
+        assert_eq!(loud(&equal, 7_000).len(), 75);
+    }
+
+    #[test]
+    fn the_backlog_of_a_flood_that_has_ended_makes_nobody_loud() {
+        assert_eq!(loud(&[("a", 1_000), ("b", 1_000)], 8_000), [""; 0]);
+    }
+
+    #[test]
+    fn a_lane_that_stands_still_makes_nobody_loud_who_sends_little() {
+        assert_eq!(loud(&[("a", 500), ("b", 400)], 0), [""; 0]);
+        assert_eq!(loud(&[("a", 5_000), ("b", 400)], 0), ["a"]);
     }
 
     #[test]
     fn what_is_long_ago_counts_for_nothing() {
         let traffic = Traffic::default();
-        send(&traffic, "was-loud", JUDGE_EVERY - 1);
+        send(&traffic, "was-loud", 2 * JUDGE_EVERY - 1);
         assert!(!traffic.is_quiet(b"was-loud/host"));
-        (0..20).for_each(|_| traffic.fade());
-        send(&traffic, "is-loud", JUDGE_EVERY);
+        (0..20).for_each(|_| traffic.fade(0));
+        send(&traffic, "is-loud", 2 * JUDGE_EVERY);
         assert!(traffic.is_quiet(b"was-loud") && !traffic.is_quiet(b"is-loud"));
     }
 }
