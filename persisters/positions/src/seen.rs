@@ -1,4 +1,4 @@
-//! When each source was last heard of: `tributary.source`. A refresh is asked of all that are there.
+//! When each source was last heard of: `tributary.source`. Each of them is asked for a refresh.
 
 use crate::PositionError;
 use sqlx::PgConnection;

@@ -1,4 +1,4 @@
-//! The workspace as it is: its tracked files, its crates and what they depend on.
+//! The workspace as it is: its own files, its crates and what they depend on.
 
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ impl Workspace {
             .exec()?;
         let root = metadata.workspace_root.as_std_path();
         let crates = metadata.packages.iter().map(|package| Crate::of(package, root)).collect();
-        Ok(Self { files: tracked(root)?, crates })
+        Ok(Self { files: own_files(root)?, crates })
     }
 
     /// The files below the crate's folder.
@@ -89,9 +89,11 @@ impl Crate {
     }
 }
 
-fn tracked(root: &Path) -> Result<Vec<File>, Unreadable> {
+/// What is committed or could be: a new file is judged before it is added.
+fn own_files(root: &Path) -> Result<Vec<File>, Unreadable> {
     let unreadable = |reason: String| Unreadable::Files(root.to_owned(), reason);
-    let git = Command::new("git").args(["ls-files", "-z"]).current_dir(root).output();
+    let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let git = Command::new("git").args(list).current_dir(root).output();
     let output = git.map_err(|error| unreadable(error.to_string()))?;
     if !output.status.success() {
         return Err(unreadable(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
