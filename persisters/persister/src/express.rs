@@ -30,8 +30,10 @@ use wire::{Event, Incoming, KafkaProblem, PartitionStart, ReaderHandle};
 /// How often it is asked how far the lane is behind.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// A partition is far behind when more records than in so many batches are before the newest one.
-const BATCHES_BEHIND: usize = 2;
+/// A partition is far behind when the lane would need a second for the records before the newest
+/// one; never by fewer than a part of a batch, and always by so many batches.
+const BATCH_PART: i64 = 5;
+const BATCHES_BEHIND: i64 = 2;
 
 /// What carries them.
 pub struct Express {
@@ -59,6 +61,8 @@ struct Running {
     reads: HashSet<Partition>,
     /// Where the lane was at the last look.
     applied: HashMap<Partition, Offset>,
+    /// What the lane applies in half a second, the newest looks counting most.
+    lately: i64,
     spare: Spare,
     trouble: Trouble,
     backoff: Backoff,
@@ -88,6 +92,7 @@ impl Express {
             connection: None,
             reads: HashSet::new(),
             applied: HashMap::new(),
+            lately: 0,
             spare: Spare::default(),
             trouble: Trouble::of("express of the live lane".to_owned()),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
@@ -143,10 +148,10 @@ impl Running {
     /// Begins to read partitions that are far behind, at what is new, and ends with those that are
     /// not any more.
     async fn look(&mut self) -> Result<(), PersistError> {
-        let applied = self.applied();
-        self.express.traffic.fade(applied);
+        self.lately = self.lately / 2 + self.applied();
+        self.express.traffic.fade(self.lately);
         let behind = self.behind().await?;
-        let far = i64::try_from(BATCHES_BEHIND * self.express.batch_records).unwrap_or(i64::MAX);
+        let far = far((self.lately, behind.len()), self.express.batch_records);
         let is_over = |partition: &&Partition| {
             behind.get(partition).is_none_or(|(records, _)| *records < far / 2)
         };
@@ -226,5 +231,24 @@ impl Running {
     fn forget(&mut self) {
         self.connection = None;
         self.express.types.forget();
+    }
+}
+
+/// By how many records a partition is far behind, of so many that share what the lane applies.
+fn far((lately, partitions): (i64, usize), batch_records: usize) -> i64 {
+    let batch = i64::try_from(batch_records).unwrap_or(i64::MAX / BATCHES_BEHIND);
+    let partitions = i64::try_from(partitions).unwrap_or(i64::MAX).max(1);
+    (2 * lately / partitions).clamp(batch / BATCH_PART, BATCHES_BEHIND * batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a tenth of the speed a record would wait ten times as long behind as many others.
+    #[test]
+    fn a_slow_lane_is_far_behind_by_fewer_records() {
+        let of_eight = |lately| far((lately, 8), 5_000);
+        assert_eq!([0, 10_000, 100_000].map(of_eight), [1_000, 2_500, 10_000]);
     }
 }

@@ -46,11 +46,10 @@ impl Traffic {
         !counts.loud.contains(source)
     }
 
-    /// What was sent and applied until now counts half. Since the last time the lane has applied
-    /// so many records.
+    /// What was sent until now counts half; what the lane has applied, counted so too, is this.
     pub fn fade(&self, applied: i64) {
         let mut counts = self.counts();
-        counts.applied = counts.applied / 2.0 + applied as f64;
+        counts.applied = applied as f64;
         counts.sent.values_mut().for_each(|count| *count /= 2.0);
         counts.sent.retain(|_, count| *count > NOTHING);
     }
