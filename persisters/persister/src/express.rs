@@ -34,6 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// one; never by fewer than a part of a batch, and always by so many batches.
 const BATCH_PART: i64 = 5;
 const BATCHES_BEHIND: i64 = 2;
+/// One that is behind by less than half of it is caught up, and one at its end is.
+const FEWEST: i64 = 2;
 
 /// What carries them.
 pub struct Express {
@@ -60,7 +62,7 @@ struct Running {
     /// The partitions that are read.
     reads: HashSet<Partition>,
     /// Where the lane was at the last look.
-    applied: HashMap<Partition, Offset>,
+    last_positions: HashMap<Partition, Offset>,
     /// What the lane applies in half a second, the newest looks counting most.
     lately: i64,
     spare: Spare,
@@ -91,7 +93,7 @@ impl Express {
             express: self,
             connection: None,
             reads: HashSet::new(),
-            applied: HashMap::new(),
+            last_positions: HashMap::new(),
             lately: 0,
             spare: Spare::default(),
             trouble: Trouble::of("express of the live lane".to_owned()),
@@ -182,11 +184,11 @@ impl Running {
     /// How many records the lane has applied since the last look.
     fn applied(&mut self) -> i64 {
         let positions = self.express.live.positions();
-        let before = std::mem::replace(&mut self.applied, positions);
+        let before = std::mem::replace(&mut self.last_positions, positions);
         let moved = |(partition, next): (&Partition, &Offset)| {
             Some((next.0 - before.get(partition)?.0).max(0))
         };
-        self.applied.iter().filter_map(moved).sum()
+        self.last_positions.iter().filter_map(moved).sum()
     }
 
     /// How many records each of the lane's partitions is behind, and where it ends.
@@ -238,7 +240,7 @@ impl Running {
 fn far((lately, partitions): (i64, usize), batch_records: usize) -> i64 {
     let batch = i64::try_from(batch_records).unwrap_or(i64::MAX / BATCHES_BEHIND);
     let partitions = i64::try_from(partitions).unwrap_or(i64::MAX).max(1);
-    (2 * lately / partitions).clamp(batch / BATCH_PART, BATCHES_BEHIND * batch)
+    (2 * lately / partitions).clamp(FEWEST.max(batch / BATCH_PART), BATCHES_BEHIND * batch)
 }
 
 #[cfg(test)]
@@ -250,5 +252,10 @@ mod tests {
     fn a_slow_lane_is_far_behind_by_fewer_records() {
         let of_eight = |lately| far((lately, 8), 5_000);
         assert_eq!([0, 10_000, 100_000].map(of_eight), [1_000, 2_500, 10_000]);
+    }
+
+    #[test]
+    fn a_partition_at_its_end_is_never_far_behind() {
+        assert_eq!([1, 4, 9].map(|batch| far((0, 8), batch)), [2; 3]);
     }
 }
