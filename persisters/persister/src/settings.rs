@@ -78,11 +78,17 @@ impl Settings {
         let group = own.required("group");
         let instance = own.optional("instance");
         let connections = own.required("connections");
-        if connections == Some(0) {
-            own.mistake("connections", "is 0; make it at least 1");
-        }
         let batch_records = own.required("batch_records");
         let queue_kibibytes_max = own.required("queue_kibibytes_max");
+        for (name, number) in [
+            ("connections", connections),
+            ("batch_records", batch_records),
+            ("queue_kibibytes_max", queue_kibibytes_max),
+        ] {
+            if number == Some(0) {
+                own.mistake(name, "is 0; make it at least 1");
+            }
+        }
         let purge_every = own.duration("purge_every");
         let tombstone_retention = own.duration("tombstone_retention");
         Some(Self {
