@@ -19,19 +19,29 @@ pub async fn difference(
         Ok(replay) => replay,
         Err(difference) => return Some(difference),
     };
-    let view: BTreeMap<Object, Json> =
-        replay.view().iter().map(|(object, values)| (*object, shown(values))).collect();
     let found = read(connection, kinds, "inventory_all", run).await;
     let table = found.iter().map(|(object, row)| (*object, registers(row))).collect();
+    if let Some(text) = differs("the table", &table, &replay.table()) {
+        return Some(text);
+    }
+    let view = replay.view();
+    if let Some(truth) = truth.filter(|truth| **truth != view) {
+        return Some(format!("the model has {view:?}, the naive one {truth:?}"));
+    }
+    difference_of_views(connection, kinds, run, &view).await
+}
+
+/// How the views of a run differ from what they must show, in whatever order it was committed.
+pub async fn difference_of_views(
+    connection: &mut PgConnection,
+    kinds: &Kinds,
+    run: &str,
+    wanted: &Objects,
+) -> Option<String> {
     let found = read(connection, kinds, "inventory", run).await;
-    let shown = found.iter().map(|(object, row)| (*object, values(row))).collect();
-    differs("the table", &table, &replay.table())
-        .or_else(|| differs("the view", &shown, &view))
-        .or_else(|| {
-            truth
-                .filter(|truth| **truth != replay.view())
-                .map(|truth| format!("the model has {:?}, the naive one {truth:?}", replay.view()))
-        })
+    let found = found.iter().map(|(object, row)| (*object, values(row))).collect();
+    let wanted = wanted.iter().map(|(object, values)| (*object, shown(values))).collect();
+    differs("the view", &found, &wanted)
 }
 
 fn differs(

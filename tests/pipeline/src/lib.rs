@@ -13,7 +13,7 @@ mod words;
 pub use bench::{Bench, WIDGET, admin, persister};
 pub use gate::{Gate, NO_SCHEMA};
 pub use happenings::Happenings;
-pub use load::{Load, Proof};
+pub use load::{Load, Order, Proof};
 pub use vcenter::{LONG, Pipeline, SOURCE, apply, provider_manifest};
 pub use words::complaints;
 

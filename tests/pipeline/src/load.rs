@@ -2,13 +2,13 @@
 //! and the proof that each record counted once.
 
 use crate::audit::{self, Transaction};
-use crate::{LONG, Outcome, make_topics};
-use harness::{World, wait_until};
+use crate::{LONG, Outcome, make_topics, persister};
+use harness::{Program, World, wait_until};
 use oracle::history::{History, Record, Shape};
 use oracle::kinds::Kinds;
 use oracle::random::Random;
 use oracle::replay::Done;
-use oracle::rows::difference;
+use oracle::rows::{difference, difference_of_views};
 use records::{Offset, Partition, Topic};
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, HashMap};
@@ -30,6 +30,25 @@ const RUN: &str = "load";
 /// Each load has its own types: the tests of a process share a registry.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
+/// Whether records of quiet sources go ahead of a lane that is far behind. Then rows are written in
+/// an order that no position tells, and those of objects that are gone remember it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// None do: batches are so large that no lane is ever far behind by some of them.
+    Told,
+    /// They do all the time: batches are so small that each lane mostly is.
+    Ahead,
+}
+
+impl Order {
+    const fn batch_records(self) -> &'static str {
+        match self {
+            Self::Told => "1000000",
+            Self::Ahead => "50",
+        }
+    }
+}
+
 /// The topics of its records.
 const LANES: [Topic; 2] = [Topic::InventoryLive, Topic::InventorySnapshot];
 
@@ -47,6 +66,7 @@ pub struct Load {
     database_url: String,
     sent: HashMap<Vec<u8>, Record>,
     pace: Interval,
+    order: Order,
 }
 
 /// What was proven.
@@ -56,7 +76,7 @@ pub struct Proof {
     pub records: usize,
     /// The transactions in which they counted.
     pub transactions: usize,
-    /// Rows that equal the model in every register.
+    /// Rows that are there, also of objects that are gone.
     pub rows: usize,
 }
 
@@ -66,6 +86,14 @@ impl Load {
     /// # Errors
     /// What a server said.
     pub async fn start(world: &World, seed: u64) -> Outcome<Self> {
+        Self::start_in(Order::Told, world, seed).await
+    }
+
+    /// The same, for persisters that write in such an order.
+    ///
+    /// # Errors
+    /// What a server said.
+    pub async fn start_in(order: Order, world: &World, seed: u64) -> Outcome<Self> {
         let kafka = KafkaSettings::plain(&world.parts().kafka.address(), &world.topic_prefix());
         make_topics(&kafka).await?;
         audit::install(world.database_url()).await?;
@@ -80,7 +108,17 @@ impl Load {
             database_url: world.database_url().to_owned(),
             sent: HashMap::new(),
             pace,
+            order,
         })
+    }
+
+    /// Starts a persister for its records.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn persister(&self, world: &World, slot: &str) -> Outcome<Program> {
+        let batch_records = self.order.batch_records();
+        persister(world, slot, &[("TRIBUTARY_PERSISTER__BATCH_RECORDS", batch_records)])
     }
 
     /// Publishes so many moments.
@@ -157,9 +195,15 @@ impl Load {
         let transactions = audit::read(&mut connection).await?;
         audit::check(&transactions, &ends)?;
         let committed = transactions.iter().map(|t| done(t, &log)).collect::<Outcome<Vec<_>>>()?;
-        let run = (RUN, committed.as_slice());
-        let truth = Some(&self.history.truth);
-        if let Some(text) = difference(&mut connection, &self.kinds, run, truth).await {
+        let truth = &self.history.truth;
+        let difference = match self.order {
+            Order::Told => {
+                let run = (RUN, committed.as_slice());
+                difference(&mut connection, &self.kinds, run, Some(truth)).await
+            }
+            Order::Ahead => difference_of_views(&mut connection, &self.kinds, RUN, truth).await,
+        };
+        if let Some(text) = difference {
             return Err(text.into());
         }
         nothing_was_rejected(&self.kafka, &mut connection).await?;

@@ -1,7 +1,7 @@
 //! Persisters that are killed at random moments under load: each record counts once.
 
 use harness::World;
-use pipeline::{Load, MIGRATED, Outcome, complaints, persister};
+use pipeline::{Load, MIGRATED, Order, Outcome, admin, complaints};
 
 const KILLS: usize = 15;
 /// The most moments of the load from a kill to the next: a start takes some hundred.
@@ -11,7 +11,7 @@ const APART: usize = 300;
 async fn each_record_counts_once_whenever_a_persister_is_killed() -> Outcome<()> {
     let world = World::start("kills", &MIGRATED).await?;
     let mut load = Load::start(&world, 1).await?;
-    let only = persister(&world, "slot-0", &[])?;
+    let only = load.persister(&world, "slot-0")?;
     load.publish(100).await?;
     for _ in 0..KILLS {
         load.publish_some(APART).await?;
@@ -26,7 +26,7 @@ async fn each_record_counts_once_whenever_a_persister_is_killed() -> Outcome<()>
 async fn each_record_counts_once_whichever_of_two_persisters_is_killed() -> Outcome<()> {
     let world = World::start("kills-of-two", &MIGRATED).await?;
     let mut load = Load::start(&world, 2).await?;
-    let members = [persister(&world, "slot-0", &[])?, persister(&world, "slot-1", &[])?];
+    let members = [load.persister(&world, "slot-0")?, load.persister(&world, "slot-1")?];
     load.publish(100).await?;
     for _ in 0..KILLS {
         load.publish_some(APART).await?;
@@ -37,5 +37,26 @@ async fn each_record_counts_once_whichever_of_two_persisters_is_killed() -> Outc
     let proof = load.prove().await?;
     let words = [complaints(&members[0])?, complaints(&members[1])?];
     println!("{KILLS} kills of two: {proof:?}; they said {words:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_goes_ahead_of_a_lane_counts_once_too_whenever_a_persister_is_killed() -> Outcome<()> {
+    let world = World::start("kills-ahead", &MIGRATED).await?;
+    let mut load = Load::start_in(Order::Ahead, &world, 12).await?;
+    let only = load.persister(&world, "slot-0")?;
+    load.publish(100).await?;
+    for _ in 0..KILLS {
+        load.publish_some(APART).await?;
+        only.kill();
+        only.restart()?;
+    }
+    load.publish(2 * APART).await?;
+    let proof = load.prove().await?;
+    let metrics = admin(&world, "slot-0", "/metrics").await?;
+    let ahead =
+        metrics.lines().find(|l| l.starts_with("tributary_persister_express_records_total"));
+    println!("{KILLS} kills: {proof:?}, {ahead:?}; it said {:#?}", complaints(&only)?);
+    assert!(ahead.is_some_and(|line| !line.ends_with(" 0")), "{metrics}");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use harness::{Program, World, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pipeline::{LONG, Load, MIGRATED, Outcome, complaints, persister};
+use pipeline::{LONG, Load, MIGRATED, Outcome, complaints};
 use sqlx::{Connection, PgConnection};
 use std::time::{Duration, Instant};
 use wire::{Registry, RegistrySettings, SchemaId};
@@ -24,7 +24,7 @@ impl Surroundings {
     async fn start(name: &str, seed: u64) -> Outcome<Self> {
         let world = World::start_alone(name, &MIGRATED).await?;
         let mut load = Load::start(&world, seed).await?;
-        let members = [persister(&world, "slot-0", &[])?, persister(&world, "slot-1", &[])?];
+        let members = [load.persister(&world, "slot-0")?, load.persister(&world, "slot-1")?];
         load.publish(100).await?;
         Ok(Self { world, load, members })
     }

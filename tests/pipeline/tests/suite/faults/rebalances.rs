@@ -1,7 +1,7 @@
 //! Members that come and go all the time, under load.
 
 use harness::{World, wait_until};
-use pipeline::{LONG, Load, MIGRATED, Outcome, complaints, persister};
+use pipeline::{LONG, Load, MIGRATED, Outcome, complaints};
 use records::{Partition, Topic};
 use sqlx::{Connection, PgConnection};
 use std::sync::{Arc, Mutex};
@@ -31,11 +31,11 @@ pub(super) async fn all_have_some(members: usize, world: &World) -> Outcome<()> 
 async fn each_record_counts_once_while_members_come_and_go() -> Outcome<()> {
     let world = World::start("storm", &MIGRATED).await?;
     let mut load = Load::start(&world, 8).await?;
-    let mut members = vec![persister(&world, "slot-0", &[])?];
+    let mut members = vec![load.persister(&world, "slot-0")?];
     let mut words = Vec::new();
     for size in SIZES {
         while members.len() < size {
-            members.push(persister(&world, &format!("slot-{}", members.len()), &[])?);
+            members.push(load.persister(&world, &format!("slot-{}", members.len()))?);
         }
         for leaves in members.split_off(size) {
             leaves.terminate();
@@ -89,7 +89,7 @@ impl Positions for Predecessor {
 async fn what_a_member_gave_back_when_it_was_killed_is_read_on() -> Outcome<()> {
     let world = World::start("given-back", &MIGRATED).await?;
     let mut load = Load::start(&world, 11).await?;
-    let killed = persister(&world, "slot-0", &[])?;
+    let killed = load.persister(&world, "slot-0")?;
     load.publish(100).await?;
     load.prove().await?;
     killed.kill();
@@ -101,7 +101,7 @@ async fn what_a_member_gave_back_when_it_was_killed_is_read_on() -> Outcome<()> 
     let predecessor = Predecessor { moved, stands_still: Arc::clone(&stands_still) };
     (_reader, _events) = join_as_slot_0(&world, Arc::new(predecessor))?;
     assert_eq!(timeout(LONG, movements.recv()).await?, Some(4));
-    let other = persister(&world, "slot-1", &[])?;
+    let other = load.persister(&world, "slot-1")?;
     assert_eq!(timeout(LONG, movements.recv()).await?, Some(2));
     killed.restart()?;
     load.publish(200).await?;

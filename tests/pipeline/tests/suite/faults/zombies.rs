@@ -5,7 +5,7 @@ use super::rebalances::join_as_slot_0;
 use harness::{Program, World, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pipeline::{LONG, Load, MIGRATED, Outcome, complaints, persister};
+use pipeline::{LONG, Load, MIGRATED, Outcome, complaints};
 use records::Partition;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::sync::Arc;
@@ -72,7 +72,7 @@ async fn a_commit_whose_persister_was_killed_counts_once_or_not_at_all() -> Outc
     let world = World::start("commits", &MIGRATED).await?;
     let mut load = Load::start(&world, 3).await?;
     let mut barrier = Barrier::start(&world).await?;
-    let only = persister(&world, "slot-0", &[])?;
+    let only = load.persister(&world, "slot-0")?;
     load.publish(100).await?;
     for happens in [true, false, true, false] {
         barrier.close(1).await?;
@@ -97,14 +97,14 @@ async fn a_persister_that_sleeps_in_a_transaction_is_not_waited_for() -> Outcome
     let world = World::start("sleeper", &MIGRATED).await?;
     let mut load = Load::start(&world, 4).await?;
     let mut barrier = Barrier::start(&world).await?;
-    let sleeper = persister(&world, "slot-0", &[])?;
+    let sleeper = load.persister(&world, "slot-0")?;
     load.publish(100).await?;
     load.prove().await?;
     barrier.close(2).await?;
     load.publish_during(barrier.arrives()).await?;
     signal(&sleeper, Signal::SIGSTOP)?;
     barrier.open(2).await?;
-    let other = persister(&world, "slot-1", &[])?;
+    let other = load.persister(&world, "slot-1")?;
     load.publish(100).await?;
     let asleep = load.prove().await?;
     signal(&sleeper, Signal::SIGCONT)?;
@@ -124,13 +124,13 @@ async fn a_persister_that_sleeps_while_it_takes_over_keeps_nothing_from_the_othe
     let world = World::start("thief", &MIGRATED).await?;
     let mut load = Load::start(&world, 5).await?;
     let mut barrier = Barrier::start(&world).await?;
-    let other = persister(&world, "slot-1", &[])?;
+    let other = load.persister(&world, "slot-1")?;
     load.publish(50).await?;
     load.prove().await?;
     other.terminate();
     other.wait(LONG).await?;
     barrier.close(3).await?;
-    let thief = persister(&world, "slot-0", &[])?;
+    let thief = load.persister(&world, "slot-0")?;
     load.publish_during(barrier.arrives()).await?;
     signal(&thief, Signal::SIGSTOP)?;
     barrier.open(3).await?;
@@ -152,10 +152,10 @@ async fn a_persister_that_sleeps_while_it_takes_over_keeps_nothing_from_the_othe
 async fn of_two_persisters_in_one_slot_the_older_ends() -> Outcome<()> {
     let world = World::start("slot", &MIGRATED).await?;
     let mut load = Load::start(&world, 9).await?;
-    let older = persister(&world, "slot-0", &[])?;
+    let older = load.persister(&world, "slot-0")?;
     load.publish(100).await?;
     load.prove().await?;
-    let newer = persister(&world, "slot-0", &[])?;
+    let newer = load.persister(&world, "slot-0")?;
     let ended = load.publish_during(async { Ok(older.wait(LONG).await?) }).await?;
     load.publish(100).await?;
     load.prove().await?;
@@ -186,7 +186,7 @@ impl Positions for Namesake {
 async fn a_persister_that_is_fenced_by_itself_joins_again() -> Outcome<()> {
     let world = World::start("itself", &MIGRATED).await?;
     let mut load = Load::start(&world, 10).await?;
-    let only = persister(&world, "slot-0", &[])?;
+    let only = load.persister(&world, "slot-0")?;
     load.publish(100).await?;
     load.prove().await?;
     let (reader, _events) = join_as_slot_0(&world, Arc::new(Namesake))?;
