@@ -61,10 +61,9 @@ struct Running {
     connection: Option<PgConnection>,
     /// The partitions that are read.
     reads: HashSet<Partition>,
-    /// Where the lane was at the last look.
-    last_positions: HashMap<Partition, Offset>,
-    /// What the lane applies in half a second, the newest looks counting most.
-    lately: i64,
+    /// Where the lane was at the last look, and what it applies in half a second, the newest looks
+    /// counting most.
+    lately: HashMap<Partition, (Offset, i64)>,
     spare: Spare,
     trouble: Trouble,
     backoff: Backoff,
@@ -93,8 +92,7 @@ impl Express {
             express: self,
             connection: None,
             reads: HashSet::new(),
-            last_positions: HashMap::new(),
-            lately: 0,
+            lately: HashMap::new(),
             spare: Spare::default(),
             trouble: Trouble::of("express of the live lane".to_owned()),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
@@ -150,17 +148,22 @@ impl Running {
     /// Begins to read partitions that are far behind, at what is new, and ends with those that are
     /// not any more.
     async fn look(&mut self) -> Result<(), PersistError> {
-        self.lately = self.lately / 2 + self.applied();
-        self.express.traffic.fade(self.lately);
+        self.count();
+        self.express.traffic.fade(self.lately.values().map(|(_, lately)| lately).sum());
         let behind = self.behind().await?;
-        let far = far((self.lately, behind.len()), self.express.batch_records);
+        let far = |partition: &Partition| {
+            let lately = self.lately.get(partition).map_or(0, |(_, lately)| *lately);
+            far(lately, self.express.batch_records)
+        };
         let is_over = |partition: &&Partition| {
-            behind.get(partition).is_none_or(|(records, _)| *records < far / 2)
+            behind.get(partition).is_none_or(|(records, _)| *records < far(partition) / 2)
         };
         let over: Vec<Partition> = self.reads.iter().filter(is_over).copied().collect();
         let starts: Vec<(Partition, PartitionStart)> = behind
             .into_iter()
-            .filter(|(partition, (records, _))| *records >= far && !self.reads.contains(partition))
+            .filter(|(partition, (records, _))| {
+                *records >= far(partition) && !self.reads.contains(partition)
+            })
             .map(|(partition, (_, end))| (partition, PartitionStart::At(end)))
             .collect();
         self.reads.retain(|partition| !over.contains(partition));
@@ -181,14 +184,13 @@ impl Running {
         Ok(())
     }
 
-    /// How many records the lane has applied since the last look.
-    fn applied(&mut self) -> i64 {
-        let positions = self.express.live.positions();
-        let before = std::mem::replace(&mut self.last_positions, positions);
-        let moved = |(partition, next): (&Partition, &Offset)| {
-            Some((next.0 - before.get(partition)?.0).max(0))
+    /// Counts what the lane has applied since the last look.
+    fn count(&mut self) {
+        let counted = |(partition, next): (Partition, Offset)| {
+            let (before, lately) = self.lately.get(&partition).copied().unwrap_or((next, 0));
+            (partition, (next, lately / 2 + (next.0 - before.0).max(0)))
         };
-        self.last_positions.iter().filter_map(moved).sum()
+        self.lately = self.express.live.positions().into_iter().map(counted).collect();
     }
 
     /// How many records each of the lane's partitions is behind, and where it ends.
@@ -236,11 +238,11 @@ impl Running {
     }
 }
 
-/// By how many records a partition is far behind, of so many that share what the lane applies.
-fn far((lately, partitions): (i64, usize), batch_records: usize) -> i64 {
+/// By how many records a partition is far behind, of which the lane applies so many in half a
+/// second.
+fn far(lately: i64, batch_records: usize) -> i64 {
     let batch = i64::try_from(batch_records).unwrap_or(i64::MAX / BATCHES_BEHIND);
-    let partitions = i64::try_from(partitions).unwrap_or(i64::MAX).max(1);
-    (2 * lately / partitions).clamp(FEWEST.max(batch / BATCH_PART), BATCHES_BEHIND * batch)
+    (2 * lately).clamp(FEWEST.max(batch / BATCH_PART), BATCHES_BEHIND * batch)
 }
 
 #[cfg(test)]
@@ -250,12 +252,11 @@ mod tests {
     /// With a tenth of the speed a record would wait ten times as long behind as many others.
     #[test]
     fn a_slow_lane_is_far_behind_by_fewer_records() {
-        let of_eight = |lately| far((lately, 8), 5_000);
-        assert_eq!([0, 10_000, 100_000].map(of_eight), [1_000, 2_500, 10_000]);
+        assert_eq!([0, 1_250, 12_500].map(|lately| far(lately, 5_000)), [1_000, 2_500, 10_000]);
     }
 
     #[test]
     fn a_partition_at_its_end_is_never_far_behind() {
-        assert_eq!([1, 4, 9].map(|batch| far((0, 8), batch)), [2; 3]);
+        assert_eq!([1, 4, 9].map(|batch| far(0, batch)), [2; 3]);
     }
 }

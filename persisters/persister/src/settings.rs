@@ -113,14 +113,26 @@ impl Settings {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_default_file_names_every_key_and_every_key_is_read() {
+    const OUTSIDE: &str = "kafka: {bootstrap_servers: 'b:1'}\nregistry: {url: 'http://r'}\n\
+        database: {url: 'postgres://d'}\n";
+
+    fn load(text: &str) -> Result<Settings, String> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("persister.yaml");
-        let text = "kafka: {bootstrap_servers: 'b:1'}\nregistry: {url: 'http://r'}\n\
-            database: {url: 'postgres://d'}\n";
         std::fs::write(&file, text).unwrap();
-        let settings = Settings::load(Some(&file)).unwrap();
-        assert_eq!(settings.group, "tributary-persister");
+        Settings::load(Some(&file)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_default_file_names_every_key_and_every_key_is_read() {
+        assert_eq!(load(OUTSIDE).unwrap().group, "tributary-persister");
+    }
+
+    #[test]
+    fn what_must_not_be_nothing_is_named() {
+        for name in ["connections", "batch_records", "queue_kibibytes_max"] {
+            let refused = load(&format!("{OUTSIDE}persister: {{{name}: 0}}\n")).unwrap_err();
+            assert!(refused.contains(&format!("persister.{name}: is 0")), "{refused}");
+        }
     }
 }
