@@ -28,6 +28,9 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// The cores can't be divided.
+    #[error("giving programs cores of their own failed, which takes two: {0}")]
+    Cores(nix::errno::Errno),
     /// A helper command failed.
     #[error("{what} failed: {printed}")]
     Command {

@@ -1,5 +1,6 @@
 //! How long small sources' changes take while one source sends as fast as it can, on the same lane.
 
+use crate::cores::Divided;
 use crate::error::Error;
 use crate::freshness::{Beside, Freshness, RATE, WARM_UP, delays, send};
 use crate::ours;
@@ -28,6 +29,17 @@ const OBJECTS: u64 = LENGTH.as_secs() * RATE;
 const SMALL: &str = "(SELECT xmin, base_version FROM inventory_all.bench_vm \
      WHERE source <> 'bench') AS small";
 
+/// What is beside the small sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case {
+    /// Nothing, and the cores are divided: what the next case is compared with.
+    Quiet,
+    /// A flood, while PostgreSQL and the persister have half of the cores to themselves.
+    Divided,
+    /// A flood that takes what cores it gets.
+    Shared,
+}
+
 /// What one source sent.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Flood {
@@ -37,11 +49,16 @@ pub struct Flood {
     pub left: u64,
 }
 
+impl Case {
+    /// All, in the order of the report.
+    pub const ALL: [Self; 3] = [Self::Quiet, Self::Divided, Self::Shared];
+}
+
 /// Measures ours on a copy of the loaded rows, which are those of the source that floods.
 ///
 /// # Errors
 /// What stopped it.
-pub async fn ours(rig: &Rig, loaded: &Closed) -> Result<Freshness, Error> {
+pub async fn ours(rig: &Rig, loaded: &Closed, case: Case) -> Result<Freshness, Error> {
     let prefix = format!("flood-{}.", rig.next());
     let live = Topic::InventoryLive.name(&prefix);
     rig.make_topics(&prefix).await?;
@@ -51,12 +68,15 @@ pub async fn ours(rig: &Rig, loaded: &Closed) -> Result<Freshness, Error> {
     rig.checkpoint().await?;
     let persister = ours::start(rig, &prefix, &rows.url, None)?;
     ours::applied(&mut rows, &live, OBJECTS, &persister).await?;
+    let divided = if case == Case::Shared { None } else { Some(Divided::new(rig, &persister)?) };
     let over = Arc::new(AtomicBool::new(false));
-    let large = Producer::new(rig, Form::Ours, live.clone()).await?;
-    // A thread of its own: it hardly ever waits, and would let no timer run.
-    let (records, is_over, runtime) = (rig.records, Arc::clone(&over), Handle::current());
     let mut tasks = JoinSet::new();
-    tasks.spawn_blocking(move || runtime.block_on(flood(large, records, &is_over)));
+    if case != Case::Quiet {
+        let large = Producer::new(rig, Form::Ours, live.clone()).await?;
+        // A thread of its own: it hardly ever waits, and would let no timer run.
+        let (records, is_over, runtime) = (rig.records, Arc::clone(&over), Handle::current());
+        tasks.spawn_blocking(move || runtime.block_on(flood(large, records, &is_over)));
+    }
     tokio::time::sleep(WARM_UP).await;
     let items = Workload::Partial.items(OBJECTS, rig.epoch);
     let (sent, ()) = tokio::join!(send(&small, (items, RATE), &over), async {
@@ -65,16 +85,22 @@ pub async fn ours(rig: &Rig, loaded: &Closed) -> Result<Freshness, Error> {
     });
     let applied = ours::applied(&mut rows, &live, 0, &persister).await?;
     let flooded = tasks.join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let (count, seconds) = flooded.into_iter().next().unwrap_or_default();
+    let flooded = flooded.into_iter().next();
     let sent = sent?;
-    let all = OBJECTS + count + sent.count;
+    let all = OBJECTS + flooded.map_or(0, |(count, _)| count) + sent.count;
     ours::applied(&mut rows, &live, all, &persister).await?;
     ours::stop(&persister).await?;
+    drop(divided);
     let (p50_ms, p99_ms) =
         delays(&mut rows, (SMALL, "base_version"), sent.begin..=sent.last).await?;
     rig.drop(rows.close().await?).await?;
-    let flood = Flood { rate: count as f64 / seconds, left: all - applied };
-    let (contender, beside, rate) = (Contender::Ours, Beside::Flood(flood), sent.rate());
+    let flood =
+        flooded.map(|(count, seconds)| Flood { rate: count as f64 / seconds, left: all - applied });
+    let beside = match (case, flood) {
+        (Case::Shared, Some(flood)) => Beside::Flood(flood),
+        (_, flood) => Beside::Divided(flood),
+    };
+    let (contender, rate) = (Contender::Ours, sent.rate());
     Ok(Freshness { contender, beside, rate, p50_ms, p99_ms })
 }
 

@@ -57,6 +57,8 @@ pub enum Beside {
     Snapshot,
     /// Another source sends as fast as it can.
     Flood(Flood),
+    /// The same, or nothing, and PostgreSQL and the persister have half of the cores to themselves.
+    Divided(Option<Flood>),
 }
 
 impl Beside {
@@ -67,6 +69,8 @@ impl Beside {
             Self::Nothing => "nothing else comes",
             Self::Snapshot => "a snapshot is applied",
             Self::Flood(_) => "one source floods the live lane",
+            Self::Divided(None) => "nothing else comes, cores divided",
+            Self::Divided(Some(_)) => "one source floods it, cores divided",
         }
     }
 }

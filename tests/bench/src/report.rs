@@ -190,8 +190,8 @@ impl Report {
     fn delays(&self) -> Table {
         let row = |found: &Freshness| {
             let flood = match found.beside {
-                Beside::Flood(flood) => Some(flood),
-                Beside::Nothing | Beside::Snapshot => None,
+                Beside::Flood(flood) | Beside::Divided(Some(flood)) => Some(flood),
+                Beside::Nothing | Beside::Snapshot | Beside::Divided(None) => None,
             };
             vec![
                 found.contender.title().to_owned(),

@@ -1,13 +1,14 @@
 //! Which runs there are, in which order, from which rows.
 
 use crate::error::Error;
+use crate::flood::{self, Case};
 use crate::freshness::{self, Beside, Freshness, HIGH_RATE, RATE};
 use crate::peers::Peer;
 use crate::produce::{self, Form};
 use crate::report::{Race, Report};
 use crate::rig::{Closed, Rig};
 use crate::trial::{Trial, compare};
-use crate::{decode, flood, floor, growth, metrics, ours, recovery};
+use crate::{decode, floor, growth, metrics, ours, recovery};
 use clap::ValueEnum;
 use workloads::Workload;
 
@@ -132,7 +133,9 @@ impl Suite {
         {
             delays.push(freshness::ours(rig, &loaded.ours, (beside, rate)).await?);
         }
-        delays.push(flood::ours(rig, &loaded.ours).await?);
+        for case in Case::ALL {
+            delays.push(flood::ours(rig, &loaded.ours, case).await?);
+        }
         for peer in &self.peers {
             delays.push(freshness::peer(rig, &loaded.flat, peer).await?);
         }

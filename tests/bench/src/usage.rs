@@ -93,6 +93,21 @@ fn tree(processes: &HashMap<i32, Process>, root: i32) -> f64 {
     processes.get(&root).map_or(0.0, of) + below
 }
 
+/// A process and all below it, by their ids.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn family(root: i32) -> Result<Vec<i32>, Error> {
+    let processes = processes()?;
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(processes.iter().filter(|(_, p)| p.parent == parent).map(|(id, _)| *id));
+        next += 1;
+    }
+    Ok(found)
+}
+
 /// What all processors have done: user, nice, system, and for interrupts.
 fn busy() -> Result<f64, Error> {
     let stat = fs::read_to_string("/proc/stat").map_err(Error::at("/proc/stat"))?;
