@@ -1,7 +1,6 @@
 //! `bench`: ours against plain SQL and against others, on the same content and the same servers.
 
 mod cores;
-mod decode;
 mod error;
 mod flood;
 mod floor;

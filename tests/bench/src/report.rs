@@ -1,12 +1,12 @@
 //! The figures for people, programs and the repository.
 
-use crate::decode::{Decoder, Decoding};
 use crate::freshness::{Beside, Freshness};
 use crate::growth::Growth;
 use crate::recovery;
 use crate::summary::{Summary, median};
 use crate::table::{Table, thousands};
 use crate::trial::{Contender, Trial};
+use decoding::{Decoder, Decoding};
 use serde::Serialize;
 use workloads::Workload;
 

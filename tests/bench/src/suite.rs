@@ -8,7 +8,7 @@ use crate::produce::{self, Form};
 use crate::report::{Race, Report};
 use crate::rig::{Closed, Rig};
 use crate::trial::{Trial, compare};
-use crate::{decode, floor, growth, metrics, ours, recovery};
+use crate::{floor, growth, metrics, ours, recovery};
 use clap::ValueEnum;
 use workloads::Workload;
 
@@ -60,7 +60,7 @@ impl Suite {
         let mut report = Report { records: self.records, rounds: self.rounds, ..Report::default() };
         if self.has(Part::Decoding) {
             say("decoding, in turns with apache-avro");
-            report.decoding = decode::measure();
+            report.decoding = decoding::measure();
         }
         if self.parts == [Part::Decoding] {
             return Ok(report);
