@@ -2,8 +2,9 @@
 
 use crate::column::{Array, Column};
 use crate::fold::Cell;
+use crate::read::{DecodeError, utf8};
 use records::model::{AttributeIndex, AttributeSet, Change};
-use records::{AttributeName, ColumnType, InvalidName, NativeId, SourceName, TypeName, Version};
+use records::{AttributeName, ColumnType, NativeId, SourceName, TypeName, Version};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -137,14 +138,16 @@ impl Batch {
     /// Checks a key and appends it to the names; a source that follows itself stands there once.
     pub(crate) fn add_key(
         &mut self,
-        source: &str,
-        native_id: &str,
-    ) -> Result<(Range<usize>, Range<usize>), InvalidName> {
+        source: &[u8],
+        native_id: &[u8],
+    ) -> Result<(Range<usize>, Range<usize>), DecodeError> {
+        let native_id = utf8(native_id).map_err(|fault| fault.at("native_id"))?;
         NativeId::check(native_id)?;
         let last = self.records.last().map(|record| record.key.0.clone());
-        let source = match last.filter(|last| self.names[last.clone()] == *source) {
+        let source = match last.filter(|last| self.names.as_bytes()[last.clone()] == *source) {
             Some(last) => last,
             None => {
+                let source = utf8(source).map_err(|fault| fault.at("source"))?;
                 SourceName::check(source)?;
                 self.add_name(source)
             }

@@ -75,6 +75,7 @@ impl Column {
     }
 
     /// Appends a cell that `write` appends behind its length, and gives its place.
+    #[inline(always)]
     pub(crate) fn push(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
@@ -107,6 +108,7 @@ impl Column {
 }
 
 /// Appends bytes behind their length.
+#[inline]
 pub(crate) fn sized(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(LENGTH_BYTES + bytes.len());
     out.extend_from_slice(&length(bytes.len()));

@@ -6,6 +6,7 @@ mod form;
 pub use explain::ExplainedField;
 
 use crate::batch::{Batch, Kind, Layout, Record};
+use crate::column::Column;
 use crate::fold::Cell;
 use crate::read::{DecodeError, Fault, Reader};
 use apache_avro::Schema;
@@ -39,19 +40,24 @@ struct Union {
 
 #[derive(Debug, Clone, Copy)]
 enum Target {
+    Envelope(Part),
+    /// Column of the table, and place among the schema's attributes.
+    Attribute(usize, usize),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Part {
     Source,
     NativeId,
     Version,
     Mask,
-    /// Column of the table, and place among the schema's attributes.
-    Attribute(usize, usize),
 }
 
 /// A record's envelope as it is read.
 #[derive(Default)]
 struct Envelope<'a> {
-    source: &'a str,
-    native_id: &'a str,
+    source: &'a [u8],
+    native_id: &'a [u8],
     version: i64,
     /// Where the names of the mask begin.
     mask: Option<Reader<'a>>,
@@ -125,13 +131,17 @@ impl Plan {
         Ok(())
     }
 
+    /// What most fields need is inlined here, so that a register has where the reader stands: from
+    /// memory each field would wait for what the one before has stored.
     fn read<'a>(&self, bytes: &'a [u8], batch: &mut Batch) -> Result<Envelope<'a>, DecodeError> {
         let start = batch.values.len();
         batch.values.resize(start + self.attributes.indexes.len(), None);
+        let (columns, values) = (&mut batch.columns[..], &mut batch.values[start..]);
         let mut reader = Reader::new(bytes);
         let mut envelope = Envelope::default();
         for step in &self.steps {
-            step.run(&mut reader, &mut envelope, (batch, start)).map_err(|f| f.at(&step.field))?;
+            step.run(&mut reader, &mut envelope, (columns, values))
+                .map_err(|f| f.at(&step.field))?;
         }
         match reader.remaining() {
             0 => Ok(envelope),
@@ -168,11 +178,12 @@ impl Plan {
 }
 
 impl Step {
+    #[inline(always)]
     fn run<'a>(
         &self,
         reader: &mut Reader<'a>,
         envelope: &mut Envelope<'a>,
-        (batch, start): (&mut Batch, usize),
+        (columns, values): (&mut [Column], &mut [Option<Cell>]),
     ) -> Result<(), Fault> {
         if let Some(union) = &self.union
             && union.null == Some(reader.index(union.branches)?)
@@ -180,16 +191,27 @@ impl Step {
             return Ok(());
         }
         match self.target {
-            Target::Source => envelope.source = reader.text()?,
-            Target::NativeId => envelope.native_id = reader.text()?,
-            Target::Version => envelope.version = reader.long()?,
-            Target::Mask => {
-                envelope.mask = Some(*reader);
-                reader.blocks(|reader| reader.text_bytes().map(drop))?;
-            }
+            Target::Envelope(part) => envelope.read(part, reader)?,
             Target::Attribute(column, place) => {
-                let cell = batch.columns[column].push(|out| self.form.cell(reader, out))?;
-                batch.values[start + place] = Some(Cell::Incoming(cell));
+                let cell = columns[column].push(|out| self.form.cell(reader, out))?;
+                values[place] = Some(Cell::Incoming(cell));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// The key's texts are checked when the key is added.
+    #[inline(always)]
+    fn read(&mut self, part: Part, reader: &mut Reader<'a>) -> Result<(), Fault> {
+        match part {
+            Part::Source => self.source = reader.bytes()?,
+            Part::NativeId => self.native_id = reader.bytes()?,
+            Part::Version => self.version = reader.long()?,
+            Part::Mask => {
+                self.mask = Some(*reader);
+                reader.elsewhere(|reader| reader.blocks(|reader| reader.text_bytes().map(drop)))?;
             }
         }
         Ok(())
@@ -198,10 +220,10 @@ impl Step {
 
 fn target(field: &str, layout: &Layout, indexes: &[usize]) -> Target {
     match field {
-        "source" => Target::Source,
-        "native_id" => Target::NativeId,
-        "version" => Target::Version,
-        "update_mask" => Target::Mask,
+        "source" => Target::Envelope(Part::Source),
+        "native_id" => Target::Envelope(Part::NativeId),
+        "version" => Target::Envelope(Part::Version),
+        "update_mask" => Target::Envelope(Part::Mask),
         name => {
             let column = layout.index_of(name).expect("compile has looked up every attribute");
             let place = indexes.binary_search(&column).expect("compile has listed it");

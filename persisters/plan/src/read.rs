@@ -79,12 +79,14 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(Fault::Truncated)?;
         self.rest = rest;
         Ok(*taken)
     }
 
+    #[inline]
     pub(crate) fn boolean(&mut self) -> Result<bool, Fault> {
         match self.array::<1>()? {
             [0] => Ok(false),
@@ -101,11 +103,40 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(unzigzag(u64::from(*byte)))
             }
-            _ => self.long_of_many_bytes(),
+            _ => match self.long_of_eight_bytes() {
+                Some(long) => Ok(long),
+                None => self.elsewhere(Self::long_of_any_bytes),
+            },
         }
     }
 
-    fn long_of_many_bytes(&mut self) -> Result<i64, Fault> {
+    /// One of at most eight bytes, if so many are there: without a loop. Else nothing is read.
+    #[inline]
+    fn long_of_eight_bytes(&mut self) -> Option<i64> {
+        let word = u64::from_le_bytes(*self.rest.first_chunk()?);
+        let ends = !word & HIGH_BITS as u64;
+        if ends == 0 {
+            return None;
+        }
+        // Up to the first byte without its highest bit.
+        self.rest = &self.rest[ends.trailing_zeros() as usize / 8 + 1..];
+        Some(unzigzag(sevens(word & (ends ^ (ends - 1)))))
+    }
+
+    /// Reads by a function that is not inlined. It gets a copy: this one need not be in memory.
+    #[inline]
+    pub(crate) fn elsewhere<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut copy = *self;
+        let value = read(&mut copy)?;
+        *self = copy;
+        Ok(value)
+    }
+
+    #[inline(never)]
+    fn long_of_any_bytes(&mut self) -> Result<i64, Fault> {
         let mut zigzag = 0_u64;
         for (shift, byte) in (0..64).step_by(7).zip(self.rest) {
             let bits = u64::from(byte & 0x7f);
@@ -124,14 +155,17 @@ impl<'a> Reader<'a> {
         Err(Fault::Invalid("a long has at most ten bytes"))
     }
 
+    #[inline]
     pub(crate) fn int(&mut self) -> Result<i32, Fault> {
         i32::try_from(self.long()?).map_err(|_| Fault::Invalid("an int has at most 32 bits"))
     }
 
+    #[inline]
     pub(crate) fn float(&mut self) -> Result<f32, Fault> {
         self.array().map(f32::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn double(&mut self) -> Result<f64, Fault> {
         self.array().map(f64::from_le_bytes)
     }
@@ -171,6 +205,7 @@ impl<'a> Reader<'a> {
         Some((length, bytes))
     }
 
+    #[inline]
     pub(crate) fn text(&mut self) -> Result<&'a str, Fault> {
         text(self.bytes()?)
     }
@@ -213,6 +248,13 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The lower seven bits of each byte, close together.
+const fn sevens(word: u64) -> u64 {
+    let pairs = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4
+}
+
 const fn unzigzag(zigzag: u64) -> i64 {
     (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed()
 }
@@ -231,10 +273,54 @@ const fn is_plain_number(bytes: u128) -> bool {
     (bytes | bytes.wrapping_sub(ONES)) & HIGH_BITS == 0
 }
 
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(bytes).map_err(|_| Fault::Invalid("a string is not UTF-8"))
+}
+
 fn text(bytes: &[u8]) -> Result<&str, Fault> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Fault::Invalid("a string is not UTF-8"))?;
+    let text = utf8(bytes)?;
     if text.contains('\0') {
         return Err(Fault::Invalid("PostgreSQL's text can't hold a NUL character"));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(long: i64) -> Vec<u8> {
+        let mut zigzag = (long << 1 ^ long >> 63).cast_unsigned();
+        let mut bytes = Vec::new();
+        while zigzag > 0x7f {
+            bytes.push(zigzag as u8 | 0x80);
+            zigzag >>= 7;
+        }
+        bytes.push(zigzag as u8);
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<(i64, usize), Fault> {
+        let mut reader = Reader::new(bytes);
+        Ok((reader.long()?, reader.remaining()))
+    }
+
+    #[test]
+    fn a_long_of_any_length_is_read_whatever_follows() {
+        let powers = (0..64).map(|shift| 1_i64 << shift);
+        for long in powers.flat_map(|power| [power, power.wrapping_sub(1), power.wrapping_neg()]) {
+            for (behind, count) in [(0xff, 0), (0xff, 1), (0xff, 16), (0, 16)] {
+                let bytes = [written(long), vec![behind; count]].concat();
+                assert_eq!(read(&bytes), Ok((long, count)), "{bytes:02x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_may_have_more_bytes_than_it_needs_but_not_more_than_ten() {
+        assert_eq!(read(&[0x82, 0x80, 0x80, 0, 9]), Ok((1, 1)));
+        assert_eq!(read(&[0x82, 0x80, 0x80, 0, 9, 9, 9, 9, 9]), Ok((1, 5)));
+        assert_eq!(read(&[0x80; 9]), Err(Fault::Truncated));
+        assert!(matches!(read(&[0x80; 11]), Err(Fault::Invalid(_))));
+    }
 }

@@ -1,5 +1,6 @@
 //! A compiled plan as people read it.
 
+use super::form::Built;
 use super::{Form, Plan, Target};
 
 /// How one field of the wire becomes a cell.
@@ -23,7 +24,7 @@ impl Plan {
             field: step.field.clone(),
             column: match step.target {
                 Target::Attribute(column, _) => Some(column),
-                _ => None,
+                Target::Envelope(_) => None,
             },
             nullable: step.union.as_ref().is_some_and(|union| union.null.is_some()),
             how: how(&step.form),
@@ -48,9 +49,11 @@ fn how(form: &Form) -> String {
         Form::Timestamp(scale) => return format!("time, {scale} microseconds a unit"),
         Form::Date => "days since 1970",
         Form::Uuid => "text of a UUID, as 16 bytes",
-        Form::Decimal(scale, _) => return format!("decimal, {scale} digits after its point"),
-        Form::Texts => "array of texts",
-        Form::Json(_) => "any other value, as JSON",
+        Form::Built(Built::Decimal(scale, _)) => {
+            return format!("decimal, {scale} digits after its point");
+        }
+        Form::Built(Built::Texts) => "array of texts",
+        Form::Built(Built::Json(_)) => "any other value, as JSON",
     }
     .to_owned()
 }

@@ -41,6 +41,12 @@ pub(crate) enum Form {
     Timestamp(i64),
     Date,
     Uuid,
+    Built(Built),
+}
+
+/// What is built piece by piece, so that a cell's length is known behind it.
+#[derive(Debug)]
+pub(crate) enum Built {
     Decimal(usize, Option<usize>),
     Texts,
     Json(Box<JsonReader>),
@@ -74,15 +80,15 @@ impl Form {
                     Schema::Fixed(fixed) => Some(fixed.size),
                     _ => None,
                 };
-                Self::Decimal(decimal.scale, size)
+                Self::Built(Built::Decimal(decimal.scale, size))
             }
-            Schema::Array(array) if *array.items == Schema::String => Self::Texts,
-            other => Self::Json(Box::new(JsonReader::new(other, root))),
+            Schema::Array(array) if *array.items == Schema::String => Self::Built(Built::Texts),
+            other => Self::Built(Built::Json(Box::new(JsonReader::new(other, root)))),
         }
     }
 
     /// Reads one value and appends it as a cell behind its length.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cell(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         match self {
             Self::Boolean => sized(out, &[u8::from(reader.boolean()?)]),
@@ -99,17 +105,19 @@ impl Form {
             Self::Timestamp(scale) => word(out, timestamp(reader.long()?, *scale)?.to_be_bytes()),
             Self::Date => sized(out, &date(reader.int()?)?.to_be_bytes()),
             Self::Uuid => sized(out, &uuid(reader.bytes()?)?),
-            Self::Decimal(..) | Self::Texts | Self::Json(_) => {
+            Self::Built(built) => {
                 let start = open(out);
-                self.built(reader, out)?;
+                reader.elsewhere(|reader| built.append(reader, out))?;
                 close(out, start);
             }
         }
         Ok(())
     }
+}
 
-    /// Appends what has to be built piece by piece, so that its length is known behind it.
-    fn built(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+impl Built {
+    #[inline(never)]
+    fn append(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         match self {
             Self::Decimal(scale, size) => {
                 let bytes = match size {
@@ -128,13 +136,12 @@ impl Form {
                 }
                 Ok(())
             }
-            _ => self.cell(reader, out),
         }
     }
 }
 
 /// A short text is copied with what follows it, because that is a copy of a fixed length.
-#[inline]
+#[inline(always)]
 fn text(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let Some((length, bytes)) = reader.short_text() else {
         sized(out, reader.text_bytes()?);
@@ -170,29 +177,32 @@ fn date(days: i32) -> Result<i32, Fault> {
         .ok_or(Fault::Invalid("PostgreSQL's dates are from 4713 BC to 5874897 AD"))
 }
 
-/// What a byte is worth as a hexadecimal digit; more than 15: it is none.
-const HEX_DIGITS: [u8; 256] = {
-    let mut digits = [u8::MAX; 256];
-    let mut value = 0;
-    while value < 16 {
-        let digit = b"0123456789abcdef"[value];
-        digits[digit as usize] = value as u8;
-        digits[digit.to_ascii_uppercase() as usize] = value as u8;
-        value += 1;
-    }
-    digits
-};
-
 const WRONG_UUID: Fault = Fault::Invalid("a uuid has 32 hexadecimal digits");
 
 fn uuid(text: &[u8]) -> Result<[u8; 16], Fault> {
-    let (mut uuid, mut all) = ([0; 16], 0);
-    for (byte, digits) in uuid.iter_mut().zip(uuid_digits(text)?.as_chunks().0) {
-        let [high, low] = digits.map(|digit| HEX_DIGITS[usize::from(digit)]);
-        all |= high | low;
+    let mut values = uuid_digits(text)?;
+    values.iter_mut().for_each(|value| *value = hex_value(*value));
+    if values.iter().fold(0, |all, value| all | value) > 15 {
+        return Err(WRONG_UUID);
+    }
+    let mut uuid = [0; 16];
+    for (byte, [high, low]) in uuid.iter_mut().zip(values.as_chunks().0) {
         *byte = high << 4 | low;
     }
-    if all > 15 { Err(WRONG_UUID) } else { Ok(uuid) }
+    Ok(uuid)
+}
+
+/// What a byte is worth as a hexadecimal digit; more than 15: it is none. Without a table, so that
+/// a processor does many at once.
+const fn hex_value(byte: u8) -> u8 {
+    let (digit, letter) = (byte.wrapping_sub(b'0'), (byte | 0x20).wrapping_sub(b'a'));
+    if digit < 10 {
+        digit
+    } else if letter < 6 {
+        letter + 10
+    } else {
+        u8::MAX
+    }
 }
 
 /// Dashes may be anywhere, but nearly always stand where they should.
