@@ -12,7 +12,7 @@ use records::model::AttributeSet;
 use records::rejection::Class;
 use records::{AttributeName, ColumnType, EntityType, TypeName};
 use sqlx::PgConnection;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::{Incoming, Registry, RegistryError, SchemaId};
@@ -56,7 +56,7 @@ pub struct Table {
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// And when the registry was asked.
-    meanings: HashMap<i32, (Meaning, Instant)>,
+    meanings: BTreeMap<i32, (Meaning, Instant)>,
     tables: HashMap<TypeName, Table>,
 }
 
@@ -94,10 +94,14 @@ impl Known {
     }
 }
 
-/// The schema ids of those records that have one.
+/// The schema ids of those records that have one; one that follows itself is told once.
 fn ids(records: &[Incoming]) -> impl Iterator<Item = SchemaId> {
     let payloads = records.iter().filter_map(|record| record.payload.as_deref());
-    payloads.filter_map(|payload| Some(wire::unframe(payload).ok()?.0))
+    let mut last = None;
+    payloads.filter_map(move |payload| {
+        let id = wire::unframe(payload).ok()?.0;
+        (last.replace(id) != Some(id)).then_some(id)
+    })
 }
 
 impl Types {

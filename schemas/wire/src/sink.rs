@@ -6,7 +6,7 @@ use crate::reader::KeyFilter;
 use crate::room::Room;
 use rdkafka::message::{BorrowedMessage, Message};
 use records::{Offset, Partition};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
@@ -33,7 +33,7 @@ pub(crate) struct EventSink {
     rooms: Vec<Room>,
     /// The partitions that are assigned. Only the thread itself locks it: it is
     /// what the client's callbacks share with their thread.
-    routes: Mutex<HashMap<Partition, Route>>,
+    routes: Mutex<BTreeMap<Partition, Route>>,
     filter: Option<KeyFilter>,
     stop: CancellationToken,
 }
@@ -130,7 +130,7 @@ impl EventSink {
         self.with_routes(|routes| routes.contains_key(&partition))
     }
 
-    fn with_routes<T>(&self, work: impl FnOnce(&mut HashMap<Partition, Route>) -> T) -> T {
+    fn with_routes<T>(&self, work: impl FnOnce(&mut BTreeMap<Partition, Route>) -> T) -> T {
         work(&mut self.routes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
