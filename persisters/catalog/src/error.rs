@@ -5,7 +5,7 @@
 pub enum CatalogError {
     /// PostgreSQL failed.
     #[error("PostgreSQL: {}", schemas::database::explain(.0))]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] wire::RegistryError),
@@ -30,6 +30,13 @@ pub enum CatalogError {
              SCHEMA_REGISTRY_URL points to another one; restore it, or use a new topic prefix"
     )]
     OtherRegistry(i32),
+}
+
+/// Not as a source: its own text is in that of the error.
+impl From<sqlx::Error> for CatalogError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl CatalogError {

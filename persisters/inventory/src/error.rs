@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
     /// PostgreSQL failed, or refused a value.
-    #[error("PostgreSQL: {0}; check that it is up and that DATABASE_URL is right")]
+    #[error("PostgreSQL: {0}")]
     Database(#[from] sqlx::Error),
     /// Rows kept changing under the batch.
     #[error("rows of {0} changed {1} times while they were written; trying the batch again")]

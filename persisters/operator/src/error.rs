@@ -6,8 +6,8 @@ use chassis::ExitKind;
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// PostgreSQL failed.
-    #[error("PostgreSQL: {0}; check that it is up and that DATABASE_URL is right")]
-    Database(#[from] sqlx::Error),
+    #[error("PostgreSQL: {}", schemas::database::explain(.0))]
+    Database(sqlx::Error),
     /// Kafka failed.
     #[error(transparent)]
     Kafka(#[from] wire::KafkaProblem),
@@ -29,6 +29,13 @@ pub enum OperatorError {
     /// What a later try may find otherwise.
     #[error("{0}")]
     NotNow(String),
+}
+
+/// Not as a source: its own text is in that of the error.
+impl From<sqlx::Error> for OperatorError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl ExitKind for OperatorError {

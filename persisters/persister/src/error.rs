@@ -15,7 +15,7 @@ const RAISE_EXCEPTION: &str = "P0001";
 pub enum PersistError {
     /// PostgreSQL failed; the batch is tried again with a new connection.
     #[error("PostgreSQL: {}", schemas::database::explain(.0))]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// Another member of the group owns a partition now, or the database has gone back in time.
     #[error("partition ownership has changed under this member; reading the positions again")]
     Fenced,
@@ -43,6 +43,13 @@ pub enum PersistError {
     /// The settings are not complete or not right.
     #[error(transparent)]
     Settings(#[from] chassis::Mistakes),
+}
+
+/// Not as a source: its own text is in that of the error.
+impl From<sqlx::Error> for PersistError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl From<inventory::InventoryError> for PersistError {

@@ -5,7 +5,7 @@
 pub enum PositionError {
     /// PostgreSQL failed.
     #[error("PostgreSQL: {}", schemas::database::explain(.0))]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// Kafka failed.
     #[error(transparent)]
     Kafka(#[from] wire::KafkaProblem),
@@ -15,6 +15,13 @@ pub enum PositionError {
     /// A command asks for what can't be.
     #[error("{0}")]
     Request(String),
+}
+
+/// Not as a source: its own text is in that of the error.
+impl From<sqlx::Error> for PositionError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl PositionError {

@@ -11,7 +11,7 @@ use sqlx::migrate::MigrateError;
 /// Why PostgreSQL can't be prepared at all.
 #[derive(Debug, thiserror::Error)]
 enum DatabaseError {
-    #[error("can't connect: {0}; check that it is up and that DATABASE_URL is right")]
+    #[error("can't connect: {}", database::explain(.0))]
     Connect(sqlx::Error),
     #[error("{0}; check that this account owns the database, or is a tributary_owner")]
     Migrate(#[from] sqlx::migrate::MigrateError),

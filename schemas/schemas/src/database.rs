@@ -66,11 +66,15 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<Vec<String>, Migra
 /// What PostgreSQL has against something, or where to look if it can't be reached.
 #[must_use]
 pub fn explain(error: &sqlx::Error) -> String {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let Some(answer) = error.as_database_error() else {
+        return format!("{error}; check that it is up and that DATABASE_URL is right");
+    };
+    let code = answer.code().unwrap_or_default();
     // Classes of SQLSTATE: no such account or password, no such database.
-    let is_answer = code.is_some_and(|code| !code.starts_with("28") && !code.starts_with("3D"));
-    let hint = if is_answer { "" } else { "; check that it is up and that DATABASE_URL is right" };
-    format!("{error}{hint}")
+    let is_elsewhere = code.starts_with("28") || code.starts_with("3D");
+    let hint = if is_elsewhere { "; check DATABASE_URL and the password" } else { "" };
+    // Alone: sqlx adds a line of PostgreSQL's own source, which looks like one of ours.
+    format!("{} (SQLSTATE {code}){hint}", answer.message())
 }
 
 #[cfg(test)]

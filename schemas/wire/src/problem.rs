@@ -14,10 +14,7 @@ pub enum KafkaProblem {
     #[error("Kafka settings are not valid: {0}; see the section kafka of the settings")]
     Settings(KafkaError),
     /// An operation failed.
-    #[error(
-        "{action} at Kafka ({brokers}): {source}; check that the brokers are up, that \
-             KAFKA_BOOTSTRAP_SERVERS is right and that the account may do it"
-    )]
+    #[error("{action} at Kafka ({brokers}): {source}; {}", remedy(source))]
     Operation {
         /// What was tried, such as `reading tributary.control`.
         action: String,
@@ -116,6 +113,23 @@ impl KafkaProblem {
     }
 }
 
+/// What a person can do about a failure.
+fn remedy(source: &KafkaError) -> &'static str {
+    match source.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition,
+        ) => "make the topics with `schemas apply`, or check TRIBUTARY_TOPIC_PREFIX",
+        Some(
+            RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed,
+        ) => "let the account do it by an ACL (`kafka-acls.sh`)",
+        _ => "check that the brokers are up and that KAFKA_BOOTSTRAP_SERVERS is right",
+    }
+}
+
 /// A client that reaches no broker has news without an end.
 const NEWS_MAX: usize = 10;
 
@@ -135,4 +149,25 @@ pub(crate) fn cause<C: ConsumerContext>(
 ) -> KafkaError {
     let known = std::iter::from_fn(|| consumer.poll(NEWS)).take(NEWS_MAX);
     known.filter_map(Result::err).find(is_refusal).unwrap_or(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(code: RDKafkaErrorCode) -> String {
+        let source = KafkaError::MessageConsumption(code);
+        KafkaProblem::of("reading t".to_owned(), "k:9092", source).to_string()
+    }
+
+    #[test]
+    fn the_remedy_is_that_of_the_failure() {
+        let missing = told(RDKafkaErrorCode::UnknownTopicOrPartition);
+        assert!(missing.starts_with("reading t at Kafka (k:9092): "), "{missing}");
+        assert!(missing.contains("`schemas apply`"), "{missing}");
+        assert!(told(RDKafkaErrorCode::TopicAuthorizationFailed).contains("ACL"));
+        let away = told(RDKafkaErrorCode::AllBrokersDown);
+        assert!(away.contains("KAFKA_BOOTSTRAP_SERVERS"), "{away}");
+        assert!(told(RDKafkaErrorCode::SaslAuthenticationFailed).contains("sasl_password_file"));
+    }
 }
