@@ -121,6 +121,19 @@ impl Bench {
         all_applied(&mut self.database, &ends).await
     }
 
+    /// Waits until the persister has all partitions of a topic, and no lag.
+    ///
+    /// # Errors
+    /// What it tells instead.
+    pub async fn has_no_lag(&self, topic: Topic) -> Outcome<()> {
+        let topic = topic.name(&self.world.topic_prefix());
+        for partition in 0..4 {
+            let labels = format!("{{topic=\"{topic}\",partition=\"{partition}\"}}");
+            self.admin_shows("/metrics", &format!("tributary_lag_records{labels} 0\n")).await?;
+        }
+        Ok(())
+    }
+
     /// Runs one of the persister's commands to its end; gives its exit code and what it printed.
     ///
     /// # Errors

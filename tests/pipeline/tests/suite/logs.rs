@@ -108,6 +108,8 @@ async fn records_that_were_deleted_before_they_were_read_are_a_gap() -> Outcome<
     bench.answers(&of_retention, Some(lost)).await?;
     bench.shows(&[("a", None, None), ("b", None, None), ("c", None, None)]).await?;
     // The live log has nothing to say: a listing writes only what it does not find.
+    bench.catches_up().await?;
+    bench.has_no_lag(Topic::InventoryLive).await?;
     let listing = Version::now();
     for id in ["a", "b", "c", "d", "e"] {
         bench.source.whole(Topic::InventorySnapshot, (id, listing), &[]).await?;
