@@ -1,7 +1,7 @@
 //! Persisters that are killed at random moments under load: each record counts once.
 
-use harness::World;
-use pipeline::{Load, MIGRATED, Order, Outcome, admin, complaints};
+use harness::{World, wait_until};
+use pipeline::{LONG, Load, MIGRATED, Order, Outcome, admin, complaints};
 
 const KILLS: usize = 15;
 /// The most moments of the load from a kill to the next: a start takes some hundred.
@@ -63,9 +63,13 @@ async fn what_goes_ahead_of_a_lane_counts_once_too_whenever_a_persister_is_kille
         only.restart()?;
     }
     load.publish(2 * APART).await?;
+    // On a slow machine each kill may come before anything was counted.
+    let counted = wait_until("records that were carried ahead", LONG, async || {
+        let carried = carried + ahead(&world).await;
+        if carried > 0 { Ok(carried) } else { Err("none".to_owned()) }
+    });
+    let carried = load.publish_during(async { Ok(counted.await?) }).await?;
     let proof = load.prove().await?;
-    carried += ahead(&world).await;
     println!("{KILLS} kills: {proof:?}, {carried} ahead; it said {:#?}", complaints(&only)?);
-    assert!(carried > 0, "{}", only.output()?);
     Ok(())
 }
