@@ -51,7 +51,7 @@ impl Usage {
         let processes = processes()?;
         let me = std::process::id().cast_signed();
         let [postgres, kafka, registry, all] =
-            [servers.postgres, servers.kafka, servers.registry, me].map(|id| tree(&processes, id));
+            [servers.postgres, servers.kafka, servers.registry, me].map(|id| used(&processes, id));
         let own = processes.get(&me).map_or(0.0, |process| process.own);
         let client = all - own - postgres - kafka - registry;
         Ok(Self { at, client, postgres, kafka, others: busy()? - all })
@@ -85,27 +85,28 @@ fn process(id: i32) -> Option<Process> {
     })
 }
 
-/// What a process and all below it have used.
-fn tree(processes: &HashMap<i32, Process>, root: i32) -> f64 {
-    let of = |process: &Process| process.own + process.ended;
-    let below = processes.iter().filter(|(_, process)| process.parent == root);
-    let below: f64 = below.map(|(id, _)| tree(processes, *id)).sum();
-    processes.get(&root).map_or(0.0, of) + below
-}
-
 /// A process and all below it, by their ids.
 ///
 /// # Errors
 /// [`Error::File`].
 pub fn family(root: i32) -> Result<Vec<i32>, Error> {
-    let processes = processes()?;
+    Ok(tree(&processes()?, root))
+}
+
+fn tree(processes: &HashMap<i32, Process>, root: i32) -> Vec<i32> {
     let mut found = vec![root];
     let mut next = 0;
     while let Some(parent) = found.get(next).copied() {
         found.extend(processes.iter().filter(|(_, p)| p.parent == parent).map(|(id, _)| *id));
         next += 1;
     }
-    Ok(found)
+    found
+}
+
+/// What a process and all below it have used.
+fn used(processes: &HashMap<i32, Process>, root: i32) -> f64 {
+    let tree = tree(processes, root);
+    tree.iter().filter_map(|id| processes.get(id)).map(|process| process.own + process.ended).sum()
 }
 
 /// What all processors have done: user, nice, system, and for interrupts.
@@ -125,6 +126,6 @@ mod tests {
         let process = |parent, own| Process { parent, own, ended: 0.5 };
         let processes =
             HashMap::from([(1, process(0, 1.0)), (2, process(1, 2.0)), (3, process(2, 4.0))]);
-        assert_eq!(tree(&processes, 2), 7.0);
+        assert_eq!(used(&processes, 2), 7.0);
     }
 }
