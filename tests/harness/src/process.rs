@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
@@ -155,9 +154,12 @@ impl Process {
         File::options().create(true).append(true).open(&self.log)
     }
 
-    /// The command within `setpriv`, which sets the user and what happens when we die.
+    /// The command within `setsid`, because servers have sessions of their own, and Linux shares the
+    /// processor among sessions before processes; and within `setpriv`, which sets the user and what
+    /// happens when we die.
     fn guarded(&self, log: File) -> io::Result<Command> {
-        let mut guarded = Command::new("setpriv");
+        let mut guarded = Command::new("setsid");
+        guarded.arg("setpriv");
         if let Some(user) = self.user {
             as_user(&mut guarded, user);
         }
@@ -174,7 +176,7 @@ impl Process {
         if let Some(folder) = self.command.get_current_dir() {
             guarded.current_dir(folder);
         }
-        guarded.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+        guarded.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(guarded)
     }
 }
@@ -185,8 +187,11 @@ impl Drop for Process {
             return;
         }
         if let Some(id) = self.id() {
-            // The group: what the process itself has started goes with it.
-            let _ = signal::killpg(Pid::from_raw(id.pid), self.death);
+            // The group: what the process itself has started goes with it. One that was just
+            // started may have no group yet, and no children.
+            if signal::killpg(Pid::from_raw(id.pid), self.death).is_err() {
+                self.kill();
+            }
         }
         if let Some(child) = self.child().as_mut() {
             let _ = child.wait();
