@@ -57,6 +57,10 @@ pub(super) async fn crash(world: &World) -> Outcome<()> {
 /// commit.
 const CLOSE: &str = "ALTER DATABASE \"{}\" ALLOW_CONNECTIONS false";
 
+/// Ends most connections of a database, whose name stands for `{}`.
+pub(super) const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+     WHERE datname = '{}' AND random() < 0.7";
+
 /// Throws out whoever is connected.
 const THROW_OUT: &str =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'";
@@ -132,9 +136,7 @@ async fn a_database_that_loses_commits_or_connections_or_is_gone_or_goes_back_lo
 
     for _ in 0..10 {
         all.load.publish_some(100).await?;
-        let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE datname = '{}' AND random() < 0.7";
-        all.administer(&[terminate]).await?;
+        all.administer(&[TERMINATE]).await?;
     }
     all.prove("10 times lost connections").await?;
 
