@@ -6,7 +6,9 @@ use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +16,11 @@ use tokio::sync::watch;
 
 /// How long a full queue is left alone before the next try.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long the thread that hears of deliveries waits at a time. The client spins through the last
+/// millisecond, so with its own `ThreadedProducer`, which waits for 100 ms, each idle program would
+/// take a hundredth of a core.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// A record to be sent.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +38,18 @@ pub struct Outgoing {
 /// Sends records. Clones share one connection and one queue of bounded memory.
 #[derive(Clone)]
 pub struct Publisher {
-    producer: Arc<ThreadedProducer<Deliveries>>,
+    queue: Arc<Queue>,
     deliveries: Arc<Shared>,
+}
+
+/// The client's queue. The thread that hears of deliveries may hold it for a while longer than those
+/// who send: with the last of them goes what has not been sent.
+struct Queue(Arc<BaseProducer<Deliveries>>);
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.0.purge(PurgeConfig::default().queue().inflight());
+    }
 }
 
 /// What has been sent and not yet acknowledged, by epoch: an epoch ends at each question whether
@@ -120,13 +137,13 @@ impl Publisher {
     /// Connects in the background: an unreachable broker shows at the first acknowledgement.
     ///
     /// # Errors
-    /// [`KafkaProblem::Settings`].
+    /// [`KafkaProblem::Settings`], [`KafkaProblem::Thread`].
     pub fn new(settings: &KafkaSettings) -> Result<Self, KafkaProblem> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::default()),
             changed: watch::Sender::new(()),
         });
-        let producer = settings
+        let producer: BaseProducer<Deliveries> = settings
             .client()
             .set("enable.idempotence", "true")
             .set("acks", "all")
@@ -140,7 +157,17 @@ impl Publisher {
                 brokers: settings.bootstrap_servers.clone(),
             })
             .map_err(KafkaProblem::Settings)?;
-        Ok(Self { producer: Arc::new(producer), deliveries: shared })
+        let producer = Arc::new(producer);
+        let heard = Arc::downgrade(&producer);
+        std::thread::Builder::new()
+            .name("kafka-deliveries".to_owned())
+            .spawn(move || {
+                while let Some(producer) = heard.upgrade() {
+                    producer.poll(WAIT);
+                }
+            })
+            .map_err(|error| KafkaProblem::Thread(error.to_string()))?;
+        Ok(Self { queue: Arc::new(Queue(producer)), deliveries: shared })
     }
 
     /// Puts a record into the queue, waiting while that is full.
@@ -160,7 +187,7 @@ impl Publisher {
             // Counted before it is sent, because it may be delivered before `send` returns; and
             // not while it waits, so that a caller that gives up leaves nothing to be waited for.
             record.delivery_opaque = self.deliveries.with(State::count);
-            let Err((source, returned)) = self.producer.send(record) else {
+            let Err((source, returned)) = self.queue.0.send(record) else {
                 return self.failure();
             };
             self.deliveries.settle(returned.delivery_opaque, None);
@@ -196,7 +223,7 @@ impl Publisher {
     /// Sends what is queued and waits for it, at most `timeout`, blocking; for a clean stop.
     pub fn flush(&self, timeout: Duration) {
         // What is not written by then shows as not acknowledged to who waits for it.
-        let _ = self.producer.flush(timeout);
+        let _ = self.queue.0.flush(timeout);
     }
 
     fn failure(&self) -> Result<(), KafkaProblem> {
