@@ -42,8 +42,8 @@ pub struct Publisher {
     deliveries: Arc<Shared>,
 }
 
-/// The client's queue. The thread that hears of deliveries may hold it for a while longer than those
-/// who send: with the last of them goes what has not been sent.
+/// The client's queue. The thread that hears of deliveries may hold it for a while longer than
+/// those who send: with the last of them goes what has not been sent.
 struct Queue(Arc<BaseProducer<Deliveries>>);
 
 impl Drop for Queue {

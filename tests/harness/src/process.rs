@@ -154,9 +154,9 @@ impl Process {
         File::options().create(true).append(true).open(&self.log)
     }
 
-    /// The command within `setsid`, because servers have sessions of their own, and Linux shares the
-    /// processor among sessions before processes; and within `setpriv`, which sets the user and what
-    /// happens when we die.
+    /// The command within `setsid`, because servers have sessions of their own, and Linux shares
+    /// the processor among sessions before processes; and within `setpriv`, which sets the user
+    /// and what happens when we die.
     fn guarded(&self, log: File) -> io::Result<Command> {
         let mut guarded = Command::new("setsid");
         guarded.arg("setpriv");
