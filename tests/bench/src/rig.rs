@@ -1,7 +1,7 @@
 //! One Kafka, one registry and one PostgreSQL for all, and the rows that contenders begin with.
 
 use crate::error::Error;
-use harness::{Template, World};
+use harness::{Template, World, own_sessions};
 use records::{Topic, Version};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -52,6 +52,7 @@ impl Rig {
     /// # Errors
     /// What did not start.
     pub async fn start(records: u64) -> Result<Self, Error> {
+        own_sessions();
         let world = World::start_alone("bench", &MIGRATED).await?;
         for (name, value) in SETTINGS {
             let statement = format!("ALTER SYSTEM SET {name} = '{value}'");

@@ -35,7 +35,7 @@ pub use error::Error;
 pub use kafka::{Kafka, KafkaPorts};
 pub use network::http_get;
 pub use postgres::{Durability, Fill, Home, Postgres, Template};
-pub use process::{Lifetime, ProcessId};
+pub use process::{Lifetime, ProcessId, own_sessions};
 pub use program::Program;
 pub use registry::Registry;
 pub use secured::SecuredKafka;

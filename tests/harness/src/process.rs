@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -66,6 +68,16 @@ impl ProcessId {
         }
         self.signal(Signal::SIGKILL);
     }
+}
+
+/// Whether each process that is started has a session of its own.
+static OWN_SESSIONS: AtomicBool = AtomicBool::new(false);
+
+/// Lets each process that is started from here on have a session of its own, as a service has:
+/// Linux shares the processor among sessions before processes. For a few that are measured; of the
+/// dozens of a test run some, such as a broker, were kept waiting for seconds.
+pub fn own_sessions() {
+    OWN_SESSIONS.store(true, Ordering::Relaxed);
 }
 
 /// How long a process may live.
@@ -154,12 +166,17 @@ impl Process {
         File::options().create(true).append(true).open(&self.log)
     }
 
-    /// The command within `setsid`, because servers have sessions of their own, and Linux shares
-    /// the processor among sessions before processes; and within `setpriv`, which sets the user
-    /// and what happens when we die.
+    /// The command within `setpriv`, which sets the user and what happens when we die.
     fn guarded(&self, log: File) -> io::Result<Command> {
-        let mut guarded = Command::new("setsid");
-        guarded.arg("setpriv");
+        let mut guarded = if OWN_SESSIONS.load(Ordering::Relaxed) {
+            let mut session = Command::new("setsid");
+            session.arg("setpriv");
+            session
+        } else {
+            let mut group = Command::new("setpriv");
+            group.process_group(0);
+            group
+        };
         if let Some(user) = self.user {
             as_user(&mut guarded, user);
         }
