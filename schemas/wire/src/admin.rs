@@ -1,7 +1,7 @@
 //! Topics and positions as an administrator sees them.
 
+use crate::commits::MARK;
 use crate::events::LogRange;
-use crate::place::MARK;
 use crate::problem::cause;
 use crate::quiet::Quiet;
 use crate::{KafkaProblem, KafkaSettings};

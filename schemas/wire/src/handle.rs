@@ -1,16 +1,15 @@
 //! What may be asked of a reader from outside its thread.
 
 use crate::events::PartitionStart;
-use crate::place::Place;
 use records::{Offset, Partition};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 /// What the thread is told to do.
 pub(crate) enum Command {
     Assign(Vec<(Partition, PartitionStart)>),
     Unassign(Vec<Partition>),
     Reset(Vec<(Partition, PartitionStart)>),
-    Commit(Place, Vec<(Partition, Offset)>),
+    Commit(Arc<str>, Vec<(Partition, Offset)>),
     /// The client has something.
     Look,
 }
@@ -19,7 +18,6 @@ pub(crate) enum Command {
 #[derive(Clone)]
 pub struct ReaderHandle {
     pub(crate) commands: mpsc::Sender<Command>,
-    pub(crate) place: Place,
 }
 
 impl ReaderHandle {
@@ -39,9 +37,10 @@ impl ReaderHandle {
         self.command(Command::Reset(starts));
     }
 
-    /// Tells the group how far a topic has been applied: a courtesy for lag tools.
+    /// Tells the group, within a second or so, how far a topic has been applied: a courtesy for lag
+    /// tools.
     pub fn commit(&self, topic: &str, next: Vec<(Partition, Offset)>) {
-        self.command(Command::Commit(self.place.of_topic(topic), next));
+        self.command(Command::Commit(topic.into(), next));
     }
 
     fn command(&self, command: Command) {

@@ -1,6 +1,7 @@
 //! Kafka and the schema registry: the only crate that talks to either.
 
 mod admin;
+mod commits;
 mod events;
 mod frame;
 mod handle;

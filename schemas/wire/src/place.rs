@@ -3,11 +3,8 @@
 use crate::{KafkaProblem, KafkaSettings};
 use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use records::{Offset, Partition};
+use records::Partition;
 use std::sync::Arc;
-
-/// What our commits carry, so that those of a person's tool can be told from them.
-pub(crate) const MARK: &str = "tributary";
 
 /// A topic and where it is.
 #[derive(Clone)]
@@ -21,25 +18,12 @@ impl Place {
         Self { topic: topic.into(), brokers: settings.bootstrap_servers.as_str().into() }
     }
 
-    /// Another topic of the same brokers.
-    pub(crate) fn of_topic(&self, topic: &str) -> Self {
-        Self { topic: topic.into(), brokers: Arc::clone(&self.brokers) }
-    }
-
     /// The problem of an `action` on the topic, such as `reading`.
     pub(crate) fn failed(&self, action: &str, source: KafkaError) -> KafkaProblem {
         if source.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
             return KafkaProblem::PositionLost { topic: self.topic.to_string() };
         }
         KafkaProblem::of(format!("{action} {}", self.topic), &self.brokers, source)
-    }
-
-    /// What is committed: partitions, each with the next offset, marked as ours.
-    pub(crate) fn commits(&self, next: Vec<(Partition, Offset)>) -> TopicPartitionList {
-        let next = next.into_iter().map(|(p, next)| (p, rdkafka::Offset::Offset(next.0)));
-        let list = self.list(next);
-        list.elements().iter_mut().for_each(|element| element.set_metadata(MARK));
-        list
     }
 
     /// The topic's partitions, each with an offset.

@@ -3,6 +3,7 @@
 //! A partition's events come in one order: it is assigned before its records, revoked after them,
 //! and assigned anew after it was reset, so that stale records can be told from fresh ones.
 
+use crate::commits::Commits;
 use crate::events::{Event, PartitionStart};
 use crate::handle::{Command, ReaderHandle};
 use crate::place::Place;
@@ -11,7 +12,7 @@ use crate::quiet::Outage;
 use crate::rebalance::{Positions, Rebalancing};
 use crate::sink::{EventSink, FULL_PAUSE};
 use crate::{KafkaProblem, KafkaSettings};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use records::{Offset, Partition};
@@ -107,7 +108,8 @@ impl Reader {
         let subscribes = positions.is_some();
         let (commands, inbox) = commands::channel();
         let queues = Queues::new(commands.clone());
-        let context = Rebalancing { events, positions, place: place.clone(), queues };
+        let commits = Commits::default();
+        let context = Rebalancing { events, positions, place, queues, commits };
         let mut consumer: BaseConsumer<Rebalancing> =
             config.create_with_context(context).map_err(KafkaProblem::Settings)?;
         let look = commands.clone();
@@ -116,9 +118,11 @@ impl Reader {
         let consumer = Arc::new(consumer);
         consumer.context().queues.belong_to(&consumer);
         if subscribes {
-            consumer.subscribe(&[&place.topic]).map_err(KafkaProblem::Settings)?;
+            consumer
+                .subscribe(&[&consumer.context().place.topic])
+                .map_err(KafkaProblem::Settings)?;
         }
-        let handle = ReaderHandle { commands, place };
+        let handle = ReaderHandle { commands };
         let worker = Worker { consumer, inbox, stop: stop.clone(), outage: Outage::default() };
         let thread = std::thread::Builder::new()
             .name("kafka-reader".to_owned())
@@ -151,6 +155,9 @@ impl Worker {
     fn run(self) {
         while !self.stop.is_cancelled() {
             self.obey_all();
+            if self.commits().are_due(Instant::now()) {
+                self.send_commits();
+            }
             if let Some(polled) = self.consumer.poll(Duration::ZERO) {
                 self.tell(polled);
                 continue;
@@ -162,7 +169,7 @@ impl Worker {
                 Round::Idle => self.wait(POLL),
             }
         }
-        // The last commits.
+        // The last commits; they are sent when the partitions are given back.
         self.obey_all();
         self.leave();
     }
@@ -224,12 +231,21 @@ impl Worker {
             Command::Assign(starts) => self.assign(&starts),
             Command::Unassign(partitions) => self.unassign(&partitions),
             Command::Reset(starts) => self.reset(&starts),
-            Command::Commit(place, next) => {
-                let done = self.consumer.commit(&place.commits(next), CommitMode::Async);
-                self.tell_if_failed("committing", done);
+            Command::Commit(topic, next) => {
+                let is_ours = |(partition, _): &(_, _)| self.events().is_assigned(*partition);
+                let are_ours = next.iter().all(is_ours);
+                self.commits().keep(&topic, next, Instant::now());
+                if !are_ours {
+                    // The next owner may commit soon.
+                    self.send_commits();
+                }
             }
             Command::Look => {}
         }
+    }
+
+    fn send_commits(&self) {
+        self.tell_if_failed("committing", self.commits().send(&self.consumer));
     }
 
     fn assign(&self, starts: &[(Partition, PartitionStart)]) {
@@ -292,6 +308,10 @@ impl Worker {
 
     fn events(&self) -> &EventSink {
         &self.consumer.context().events
+    }
+
+    fn commits(&self) -> &Commits {
+        &self.consumer.context().commits
     }
 
     fn queues(&self) -> &Queues {

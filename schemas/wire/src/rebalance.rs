@@ -1,6 +1,7 @@
 //! The rebalance callback: partitions of a group come and go with their owner's knowledge.
 
 use crate::PartitionStart;
+use crate::commits::Commits;
 use crate::place::Place;
 use crate::queues::Queues;
 use crate::quiet::note;
@@ -31,6 +32,7 @@ pub(crate) struct Rebalancing {
     pub(crate) positions: Option<Arc<dyn Positions>>,
     pub(crate) place: Place,
     pub(crate) queues: Queues,
+    pub(crate) commits: Commits,
 }
 
 impl ClientContext for Rebalancing {
@@ -97,10 +99,12 @@ impl Rebalancing {
         if let Some(positions) = &self.positions {
             positions.released(&numbers);
         }
+        // Before the next owner's.
+        let told = self.commits.send(consumer);
         let done = consumer.incremental_unassign(partitions);
         self.queues.close(&numbers);
         self.events.tell_revoked(&numbers);
-        done
+        told.and(done)
     }
 }
 

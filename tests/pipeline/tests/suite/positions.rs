@@ -15,18 +15,34 @@ async fn idle(name: &str) -> Outcome<Bench> {
     Ok(bench)
 }
 
+/// How many records the group has committed, and what was shown.
+async fn committed(bench: &Bench) -> Outcome<(i64, String)> {
+    let (_, text) = bench.command(&["positions", "show", "--output", "json"]).await?;
+    let committed = text.lines().filter(|line| line.contains("committed_offset"));
+    let numbers = committed
+        .filter_map(|line| line.split(": ").nth(1)?.trim_end_matches(',').parse::<i64>().ok());
+    Ok((numbers.sum(), text))
+}
+
 /// Waits until the group has committed all that was applied.
-async fn show_committed(bench: &Bench) -> Outcome<String> {
-    let shown = wait_until("two committed records", LONG, async || {
-        let show = ["positions", "show", "--output", "json"];
-        let (_, text) = bench.command(&show).await.map_err(|error| error.to_string())?;
-        let committed = text.lines().filter(|line| line.contains("committed_offset"));
-        let numbers = committed
-            .filter_map(|line| line.split(": ").nth(1)?.trim_end_matches(',').parse::<i64>().ok());
-        if numbers.sum::<i64>() == 2 { Ok(text.clone()) } else { Err(text) }
-    })
-    .await?;
-    Ok(shown)
+async fn show_committed(bench: &Bench) -> Outcome<()> {
+    let waited = wait_until("two committed records", LONG, async || match committed(bench).await {
+        Ok((2, _)) => Ok(()),
+        Ok((_, text)) => Err(text),
+        Err(error) => Err(error.to_string()),
+    });
+    Ok(waited.await?)
+}
+
+/// Commits are sent once a second, and nothing flows any more.
+#[tokio::test]
+async fn a_persister_that_ends_has_committed_all_that_it_applied() -> Outcome<()> {
+    let bench = idle("goodbye").await?;
+    bench.persister.terminate();
+    bench.persister.wait(LONG).await?;
+    let (records, text) = committed(&bench).await?;
+    assert_eq!(records, 2, "{text}");
+    Ok(())
 }
 
 #[tokio::test]
