@@ -1,4 +1,4 @@
-//! Applies an extent: what it does not list is gone, what it lists lives.
+//! What an extent does to a table's rows: what it does not list is gone, what it lists lives.
 
 use crate::error::InventoryError;
 use records::AttributeName;
@@ -7,7 +7,7 @@ use records::table::{COLUMNS, OWN_COLUMNS};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 /// A range in which the extent is the newest.
-pub type Part = (String, Option<String>);
+pub(crate) type Part = (String, Option<String>);
 
 /// What the statements are about: the part's keys, and those among them that the extent lists.
 const IN_PART: &str = "source = $1 AND native_id >= $2 AND ($3::text IS NULL OR native_id < $3)";
@@ -23,7 +23,7 @@ const PLAN: &str = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL ena
 ///
 /// # Errors
 /// [`InventoryError::Database`].
-pub async fn sweep(
+pub(crate) async fn sweep(
     connection: &mut PgConnection,
     table: &str,
     extent: &Extent,
@@ -98,35 +98,4 @@ fn bind<'a>(
         .bind(&part.1)
         .bind(extent.version)
         .bind(&extent.keys)
-}
-
-/// Replaces the ranges that are kept for a source's type (`''`: for all its types).
-///
-/// # Errors
-/// [`InventoryError::Database`].
-pub async fn remember(
-    connection: &mut PgConnection,
-    (source, kind): (&str, &str),
-    ranges: &[(String, Option<String>, i64)],
-) -> Result<(), InventoryError> {
-    let starts: Vec<String> = ranges.iter().map(|range| range.0.clone()).collect();
-    let ends: Vec<Option<String>> = ranges.iter().map(|range| range.1.clone()).collect();
-    let versions: Vec<i64> = ranges.iter().map(|range| range.2).collect();
-    sqlx::query("DELETE FROM tributary.extent WHERE source = $1 AND type = $2")
-        .bind(source)
-        .bind(kind)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(
-        "INSERT INTO tributary.extent (source, type, from_id, to_id, version) \
-         SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::bigint[])",
-    )
-    .bind(source)
-    .bind(kind)
-    .bind(starts)
-    .bind(ends)
-    .bind(versions)
-    .execute(&mut *connection)
-    .await?;
-    Ok(())
 }

@@ -4,10 +4,9 @@ use crate::decode::{Step, Work};
 use crate::error::PersistError;
 use crate::licence::Licence;
 use catalog::Table;
-use inventory::{Apply, Counts, Lock, covers, lock, remember, sweep, tables};
+use inventory::{Apply, Counts, Lock, apply_extent, covers, lock};
 use plan::Batch;
-use records::contract::Extent;
-use records::{TypeName, Version};
+use records::TypeName;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,7 +22,7 @@ pub async fn apply(
 ) -> Result<Counts, PersistError> {
     match work {
         Work::Changes(batches) => changes(connection, batches, tables, licence).await,
-        Work::Extent(it) => extent(connection, it).await,
+        Work::Extent(extent) => Ok(apply_extent(connection, extent).await?),
         Work::History(batch) => history(connection, batch).await,
     }
 }
@@ -68,43 +67,6 @@ pub(crate) fn types_of<'a>(batches: &'a BTreeMap<TypeName, Batch>) -> BTreeSet<(
         batch.sources().map(move |source| (source, name.as_str()))
     };
     batches.iter().flat_map(of_batch).collect()
-}
-
-/// Applies an extent to its type, or to all types; which tables there are is asked under the lock.
-async fn extent(connection: &mut PgConnection, extent: &Extent) -> Result<Counts, PersistError> {
-    let own = extent.entity_type.as_deref().unwrap_or_default();
-    lock(connection, Lock::Exclusive, &BTreeSet::from([(extent.source.as_str(), own)])).await?;
-    let tables = tables(connection, extent.entity_type.as_deref()).await?;
-    let version = Version::from_micros(extent.version);
-    let source = BTreeSet::from([extent.source.as_str()]);
-    let mut changed = 0;
-    for table in &tables {
-        let known = covers(connection, &[table, ""], &source).await?.remove(&extent.source);
-        let parts =
-            known.unwrap_or_default().newer_parts(&extent.from, extent.to.as_deref(), version);
-        for part in &parts {
-            changed += sweep(connection, table, extent, part).await?;
-        }
-    }
-    keep(connection, extent, own).await?;
-    Ok(Counts { applied: 1, unchanged: u64::from(changed == 0), rows_changed: changed })
-}
-
-/// Adds the extent to the ranges that are kept of its own type.
-async fn keep(
-    connection: &mut PgConnection,
-    extent: &Extent,
-    own: &str,
-) -> Result<(), PersistError> {
-    let source = BTreeSet::from([extent.source.as_str()]);
-    let mut ranges =
-        covers(connection, &[own], &source).await?.remove(&extent.source).unwrap_or_default();
-    ranges.insert(&extent.from, extent.to.as_deref(), Version::from_micros(extent.version));
-    let ranges: Vec<_> = ranges
-        .ranges()
-        .map(|(from, to, version)| (from.to_owned(), to.map(str::to_owned), version.micros()))
-        .collect();
-    Ok(remember(connection, (&extent.source, own), &ranges).await?)
 }
 
 /// The sources of what was applied.
