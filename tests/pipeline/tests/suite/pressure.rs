@@ -71,6 +71,7 @@ async fn a_small_source_does_not_wait_for_the_backlog_of_another_one() -> Outcom
     assert!(metrics.contains(none.trim_end_matches("0\n")) && !metrics.contains(none), "{metrics}");
     lock.rollback().await?;
     // The lane applies everything in its turn.
+    bench.source.acknowledged().await?;
     let sent = bench.source.count(Topic::InventoryLive).await?;
     bench.answers("SELECT sum(next_offset)::bigint FROM tributary.position", Some(sent)).await?;
     bench.answers("SELECT count(*) FROM inventory.widget", Some(sent - 500)).await?;
