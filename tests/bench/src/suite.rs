@@ -128,18 +128,21 @@ impl Suite {
         say: fn(&str),
     ) -> Result<Vec<Freshness>, Error> {
         let mut delays = Vec::new();
+        let mut found = |found: Freshness| {
+            say(&format!("{found:?}"));
+            delays.push(found);
+        };
         for (beside, rate) in
             [(Beside::Nothing, RATE), (Beside::Nothing, HIGH_RATE), (Beside::Snapshot, RATE)]
         {
-            delays.push(freshness::ours(rig, &loaded.ours, (beside, rate)).await?);
+            found(freshness::ours(rig, &loaded.ours, (beside, rate)).await?);
         }
         for case in Case::ALL {
-            delays.push(flood::ours(rig, &loaded.ours, case).await?);
+            found(flood::ours(rig, &loaded.ours, case).await?);
         }
         for peer in &self.peers {
-            delays.push(freshness::peer(rig, &loaded.flat, peer).await?);
+            found(freshness::peer(rig, &loaded.flat, peer).await?);
         }
-        delays.iter().for_each(|found| say(&format!("{found:?}")));
         Ok(delays)
     }
 
