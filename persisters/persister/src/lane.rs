@@ -22,11 +22,6 @@ use wire::{Event, Incoming, KafkaProblem, ReaderHandle};
 /// How often the positions are compared with the table's, also when nothing flows.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// How long a connection rests between two batches unless a full one waits, so that records gather:
-/// a transaction of a few costs PostgreSQL and the scheduler nearly as much as one of many. What
-/// comes after a longer pause does not wait.
-const REST: Duration = Duration::from_millis(2);
-
 /// What a lane works with.
 pub struct Lane {
     /// Which one.
@@ -87,8 +82,6 @@ pub(crate) struct Running<'a> {
     pub(crate) released_at: Option<Instant>,
     /// When the log was last compared with what was read of it.
     pub(crate) settled_at: Option<Instant>,
-    /// When the last batch was applied.
-    pub(crate) applied_at: Option<Instant>,
     /// When sources were last heard of.
     pub(crate) seen: Seen,
     /// The memory of batches that were applied.
@@ -129,7 +122,6 @@ impl Lane {
             trouble: Trouble::of(format!("{name:?} lane")),
             released_at: None,
             settled_at: None,
-            applied_at: None,
             seen: Seen::default(),
             spare: Arc::default(),
         };
@@ -162,7 +154,6 @@ impl Running<'_> {
                 let batch = self.fetch(inbox).await?;
                 if !batch.records.is_empty() {
                     self.persist(batch, inbox).await?;
-                    self.applied_at = Some(Instant::now());
                 }
             }
         }
@@ -183,7 +174,6 @@ impl Running<'_> {
                 return Ok(batch);
             }
         }
-        self.rest().await;
         while let Some(event) = inbox.next() {
             match event {
                 Event::Record(record) if self.is_ours(&record) => {
@@ -213,13 +203,6 @@ impl Running<'_> {
             }
         }
         Ok(Batch { records: fetched, decoded: None })
-    }
-
-    async fn rest(&self) {
-        let rested = self.applied_at.map_or(REST, |applied| applied.elapsed());
-        if let Some(left) = REST.checked_sub(rested) {
-            tokio::time::sleep(left).await;
-        }
     }
 
     /// Whether a record is not applied yet, as far as this member knows.
