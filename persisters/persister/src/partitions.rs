@@ -59,6 +59,8 @@ impl Running<'_> {
             self.expected.insert(partition, next);
             self.stale.remove(&partition);
             self.lane.progress.applied([(partition, next)]);
+            // What the owner before it did not live to commit; nothing may flow for long.
+            self.lane.group.commit(&self.lane.owner.topic, vec![(partition, next)]);
         } else {
             self.seek([(partition, next)].into());
         }
