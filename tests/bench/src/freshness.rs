@@ -7,6 +7,7 @@ use crate::ours;
 use crate::peers::{Peer, Tuning};
 use crate::produce::{Form, Producer};
 use crate::rig::{Closed, PATIENCE, Rig, Rows};
+use crate::table::thousands;
 use crate::trial::Contender;
 use harness::wait_until;
 use records::{Topic, Version};
@@ -45,6 +46,21 @@ pub struct Freshness {
     pub p50_ms: f64,
     /// The 99th percentile, milliseconds.
     pub p99_ms: f64,
+}
+
+impl Freshness {
+    /// One line, as soon as it is known.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!(
+            "{}, {}: {} per s, p50 {:.1} ms, p99 {:.1} ms",
+            self.contender.title(),
+            self.beside.title(),
+            thousands(self.rate),
+            self.p50_ms,
+            self.p99_ms
+        )
+    }
 }
 
 /// What is done beside the updates that are measured.

@@ -129,7 +129,7 @@ impl Suite {
     ) -> Result<Vec<Freshness>, Error> {
         let mut delays = Vec::new();
         let mut found = |found: Freshness| {
-            say(&format!("{found:?}"));
+            say(&found.line());
             delays.push(found);
         };
         for (beside, rate) in
