@@ -13,12 +13,13 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use records::{Offset, Partition};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ANSWER: Duration = Duration::from_secs(15);
-/// How often, and how long apart, the partitions of a topic that was just made are asked for.
+/// How often the partitions of a topic that was just made are asked for.
 const TOLD_TRIES: u32 = 20;
-const TOLD_PAUSE: Duration = Duration::from_millis(100);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A topic that should exist.
 #[derive(Debug, Clone)]
@@ -108,7 +109,7 @@ impl Admin {
             if found > 0 {
                 return Ok(found);
             }
-            tokio::time::sleep(TOLD_PAUSE).await;
+            tokio::time::sleep(PAUSE).await;
         }
         Ok(0)
     }
@@ -218,7 +219,7 @@ impl Admin {
             for partition in &partitions {
                 list.add_partition_offset(topic, partition.0, KafkaOffset::Offset(time_ms))?;
             }
-            Ok(offsets(&consumer.offsets_for_times(list, ANSWER)?))
+            offsets(&consumer.offsets_for_times(list, ANSWER)?)
         })
         .await
     }
@@ -255,15 +256,15 @@ impl Admin {
                 list.add_partition(topic, partition.0);
             }
             let committed = consumer.committed_offsets(list, ANSWER)?;
-            let elements = committed.elements();
+            let elements = answered(&committed)?;
             let wanted = elements.iter().filter(|element| is_wanted(element.metadata()));
             Ok(wanted.filter_map(offset).collect())
         })
         .await
     }
 
-    /// Runs one of the client's blocking questions beside the tasks; once more if the client has
-    /// not heard yet that a partition has another leader, or its old one anew.
+    /// Runs one of the client's blocking questions beside the tasks; anew as long as the client and
+    /// the brokers do not agree yet on who leads a partition, and since when.
     async fn ask<T: Send + 'static>(
         &self,
         action: String,
@@ -273,12 +274,16 @@ impl Admin {
         let consumer = Arc::clone(&self.consumer);
         let topic = topic.to_owned();
         let answer = move || {
-            let mut answer = question(&consumer, &topic);
-            if answer.as_ref().is_err_and(knows_older_leader) {
-                consumer.fetch_metadata(Some(&topic), ANSWER)?;
-                answer = question(&consumer, &topic);
+            let deadline = Instant::now() + ANSWER;
+            loop {
+                match question(&consumer, &topic) {
+                    Err(failure) if is_of_election(&failure) && Instant::now() < deadline => {
+                        std::thread::sleep(PAUSE);
+                        consumer.fetch_metadata(Some(&topic), ANSWER)?;
+                    }
+                    answer => return answer.map_err(|failure| cause(&consumer, failure)),
+                }
             }
-            answer.map_err(|failure| cause(&consumer, failure))
         };
         tokio::task::spawn_blocking(answer)
             .await
@@ -291,10 +296,19 @@ impl Admin {
     }
 }
 
-fn knows_older_leader(failure: &KafkaError) -> bool {
+/// Whether it passes when a partition's new leader is known to all, and knows where its log ends.
+/// Kafka's own clients ask again, too.
+fn is_of_election(failure: &KafkaError) -> bool {
     matches!(
         failure.rdkafka_error_code(),
-        Some(RDKafkaErrorCode::FencedLeaderEpoch | RDKafkaErrorCode::NotLeaderForPartition)
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::ReplicaNotAvailable
+                | RDKafkaErrorCode::OffsetNotAvailable
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+        )
     )
 }
 
@@ -314,12 +328,22 @@ fn edges(
     for partition in partitions {
         list.add_partition_offset(topic, partition.0, edge)?;
     }
-    Ok(offsets(&consumer.offsets_for_times(list, ANSWER)?))
+    offsets(&consumer.offsets_for_times(list, ANSWER)?)
 }
 
 /// The partitions that have an offset.
-fn offsets(list: &TopicPartitionList) -> Vec<(Partition, Offset)> {
-    list.elements().iter().filter_map(offset).collect()
+///
+/// # Errors
+/// A partition's.
+fn offsets(list: &TopicPartitionList) -> Result<Vec<(Partition, Offset)>, KafkaError> {
+    Ok(answered(list)?.iter().filter_map(offset).collect())
+}
+
+/// An answer about all: a partition that is left out would look like one that has nothing.
+fn answered(list: &TopicPartitionList) -> Result<Vec<TopicPartitionListElem<'_>>, KafkaError> {
+    let elements = list.elements();
+    elements.iter().try_for_each(TopicPartitionListElem::error)?;
+    Ok(elements)
 }
 
 fn offset(element: &TopicPartitionListElem<'_>) -> Option<(Partition, Offset)> {

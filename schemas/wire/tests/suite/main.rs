@@ -1,5 +1,6 @@
 //! Readers and writers on a real Kafka that asks for a password.
 
+mod elections;
 mod reading;
 mod secured;
 
