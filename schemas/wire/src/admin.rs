@@ -132,6 +132,11 @@ impl Admin {
     pub async fn partitions(&self, topic: &str) -> Result<Vec<Partition>, KafkaProblem> {
         self.ask(format!("describing topic {topic}"), topic, |consumer, topic| {
             let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
+            let codes = metadata.topics().iter().filter_map(|topic| topic.error());
+            let mut codes = codes.map(RDKafkaErrorCode::from);
+            if let Some(code) = codes.find(|c| *c != RDKafkaErrorCode::UnknownTopicOrPartition) {
+                return Err(KafkaError::MetadataFetch(code));
+            }
             let found = metadata.topics().iter().flat_map(|t| t.partitions());
             Ok(found.map(|partition| Partition(partition.id())).collect())
         })

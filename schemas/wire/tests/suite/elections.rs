@@ -36,4 +36,8 @@ async fn what_passes_with_an_election_is_asked_again() {
     cluster.request_errors(RDKafkaApiKey::ListOffsets, &denied);
     let told = admin.end_offsets(TOPIC).await.unwrap_err().to_string();
     assert!(told.contains("ACL"), "{told}");
+    cluster.clear_request_errors(RDKafkaApiKey::ListOffsets);
+    cluster.topic_error(TOPIC, denied[0]).unwrap();
+    let told = admin.partitions(TOPIC).await.unwrap_err().to_string();
+    assert!(told.contains("ACL"), "{told}");
 }
